@@ -1,0 +1,37 @@
+# Everything needs Python 3.11+, make and git; the targets make their own environment in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PROTOS := .venv-protos
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check protos bench setup lock clean
+
+help:  ## List the targets.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-10s %s\n", $$1, $$2}'
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(PROTOS)/.ready: tools/protos.lock
+	$(PYTHON) -m venv $(PROTOS)
+	$(PROTOS)/bin/pip install --quiet --require-hashes --requirement tools/protos.lock
+	@touch $@
+
+setup: $(VENV)/.ready $(PROTOS)/.ready  ## Make the environments (.venv, and .venv-protos for the generator).
+
+protos: setup  ## Regenerate services/imagerouter/api from protos/.
+	$(BIN)/python tools/gen_protos.py
+
+lock:  ## Resolve requirements.lock anew (needs uv on the PATH).
+	uv pip compile pyproject.toml --all-extras --group dev --universal --generate-hashes --no-header \
+		--no-emit-index-url --no-annotate --upgrade --output-file requirements.lock
+	uv pip compile tools/protos.in --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --no-annotate --upgrade --output-file tools/protos.lock
+
+clean:  ## Remove the environments and everything the targets wrote.
+	rm -rf $(VENV) $(PROTOS) out .imagerouter .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Image Router: one typed API in front of many image models."""

@@ -1,0 +1,1 @@
+"""What every service stands on: configuration, errors, channels, servers, interceptors, telemetry, logs."""
