@@ -151,7 +151,7 @@ class QuotaExceeded(ImageRouterError):
 
 
 class Overloaded(ImageRouterError):
-    """This server has too much to do, and did not begin: safe to repeat after `retry_after_s`."""
+    """Too much to do, and this was not begun: safe to repeat after `retry_after_s`."""
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
     default_reason = "OVERLOADED"
