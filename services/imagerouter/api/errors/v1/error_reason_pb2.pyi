@@ -116,6 +116,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Uploaded bytes are not what their announced digest or size says. INVALID_ARGUMENT, with BadRequest.
       { "reason": "DIGEST_MISMATCH", "domain": "imagerouter.dev", "metadata": { "field": "artifact.digest" } }
     """
+    ERROR_REASON_TIME_EXHAUSTED: _ErrorReason.ValueType  # 24
+    """The image's time was used up before enough outputs were accepted. DEADLINE_EXCEEDED; the receipt has the attempts.
+      { "reason": "TIME_EXHAUSTED", "domain": "imagerouter.dev", "metadata": { "attempts": "1" } }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is what a program should branch on. It travels as `google.rpc.ErrorInfo.reason` (the value's name
@@ -217,5 +221,9 @@ ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 22
 ERROR_REASON_DIGEST_MISMATCH: ErrorReason.ValueType  # 23
 """Uploaded bytes are not what their announced digest or size says. INVALID_ARGUMENT, with BadRequest.
   { "reason": "DIGEST_MISMATCH", "domain": "imagerouter.dev", "metadata": { "field": "artifact.digest" } }
+"""
+ERROR_REASON_TIME_EXHAUSTED: ErrorReason.ValueType  # 24
+"""The image's time was used up before enough outputs were accepted. DEADLINE_EXCEEDED; the receipt has the attempts.
+  { "reason": "TIME_EXHAUSTED", "domain": "imagerouter.dev", "metadata": { "attempts": "1" } }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
