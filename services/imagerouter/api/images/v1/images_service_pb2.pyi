@@ -454,7 +454,7 @@ class Hop(_message.Message):
     code: _builtins.str
     """`code` is the canonical status code's name ("OK", "UNAVAILABLE")."""
     span_id: _builtins.str
-    """`span_id` is the hop's client span, 16 hexadecimal digits. Empty if it was not traced."""
+    """`span_id` is the span that made the call, 16 hexadecimal digits. Empty if it was not traced."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """`start_time` in the orchestrator's clock."""

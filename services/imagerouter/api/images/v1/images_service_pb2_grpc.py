@@ -128,7 +128,8 @@ class ImageServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ExplainRoute(self, request, context):
-        """ExplainRoute says what CreateImage would do with the same request, and why. It spends and writes nothing.
+        """ExplainRoute says what CreateImage would do with the same request, and why. It spends nothing and leaves no trace in
+        the ledger; inline images are stored as Upload would store them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

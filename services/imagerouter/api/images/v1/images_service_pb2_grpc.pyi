@@ -55,7 +55,9 @@ class ImageServiceStub:
     a provider has executed is still paid for and recorded.
     """
     ExplainRoute: _grpc.UnaryUnaryMultiCallable[_images_service_pb2.ExplainRouteRequest, _images_service_pb2.ExplainRouteResponse]
-    """ExplainRoute says what CreateImage would do with the same request, and why. It spends and writes nothing."""
+    """ExplainRoute says what CreateImage would do with the same request, and why. It spends nothing and leaves no trace in
+    the ledger; inline images are stored as Upload would store them.
+    """
     BatchCreateImages: _grpc.UnaryUnaryMultiCallable[_images_service_pb2.BatchCreateImagesRequest, _images_service_pb2.BatchCreateImagesResponse]
     """BatchCreateImages accepts many requests at once and returns their images in state PENDING."""
     RecordFeedback: _grpc.UnaryUnaryMultiCallable[_images_service_pb2.RecordFeedbackRequest, _images_service_pb2.RecordFeedbackResponse]
@@ -88,7 +90,9 @@ class ImageServiceAsyncStub(ImageServiceStub):
     a provider has executed is still paid for and recorded.
     """
     ExplainRoute: _aio.UnaryUnaryMultiCallable[_images_service_pb2.ExplainRouteRequest, _images_service_pb2.ExplainRouteResponse]  # type: ignore[assignment]
-    """ExplainRoute says what CreateImage would do with the same request, and why. It spends and writes nothing."""
+    """ExplainRoute says what CreateImage would do with the same request, and why. It spends nothing and leaves no trace in
+    the ledger; inline images are stored as Upload would store them.
+    """
     BatchCreateImages: _aio.UnaryUnaryMultiCallable[_images_service_pb2.BatchCreateImagesRequest, _images_service_pb2.BatchCreateImagesResponse]  # type: ignore[assignment]
     """BatchCreateImages accepts many requests at once and returns their images in state PENDING."""
     RecordFeedback: _aio.UnaryUnaryMultiCallable[_images_service_pb2.RecordFeedbackRequest, _images_service_pb2.RecordFeedbackResponse]  # type: ignore[assignment]
@@ -154,7 +158,9 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _images_service_pb2.ExplainRouteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_images_service_pb2.ExplainRouteResponse, _abc.Awaitable[_images_service_pb2.ExplainRouteResponse]]:
-        """ExplainRoute says what CreateImage would do with the same request, and why. It spends and writes nothing."""
+        """ExplainRoute says what CreateImage would do with the same request, and why. It spends nothing and leaves no trace in
+        the ledger; inline images are stored as Upload would store them.
+        """
 
     @_abc_1.abstractmethod
     def BatchCreateImages(
