@@ -1,0 +1,1 @@
+"""ImageService: the ledger, the loop, and the calls to everybody else."""

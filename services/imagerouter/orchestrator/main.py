@@ -1,0 +1,76 @@
+"""The orchestrator's process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import uuid
+
+from imagerouter.api.images.v1 import images_service_pb2_grpc as images_grpc
+from imagerouter.ledger import open_ledger
+from imagerouter.orchestrator.calls import Peers
+from imagerouter.orchestrator.limits import load_limits
+from imagerouter.orchestrator.outages import Outages
+from imagerouter.orchestrator.plan import Planner
+from imagerouter.orchestrator.runs import Runs
+from imagerouter.orchestrator.service import ImageServicer
+from imagerouter.orchestrator.settings import OrchestratorSettings
+from imagerouter.runtime.channel import open_channel
+from imagerouter.runtime.clock import utc_now
+from imagerouter.runtime.server import Server, run
+from imagerouter.runtime.settings import load_settings
+from imagerouter.runtime.telemetry import telemetry
+from imagerouter.storage import open_store
+
+NAME = "orchestrator"
+_READS = (
+    "/imagerouter.api.normalizer.v1.NormalizerService/Normalize",
+    "/imagerouter.api.normalizer.v1.NormalizerService/MergeInstructions",
+    "/imagerouter.api.router.v1.RouterService/Route",
+    "/imagerouter.api.evaluator.v1.EvaluatorService/Evaluate",
+)
+
+
+async def serve() -> None:
+    """Settings, telemetry, ledger, store, channels, runs, servicer; then serve until told to stop."""
+    settings = load_settings(OrchestratorSettings)
+    async with telemetry(NAME), await open_ledger(settings.ledger_url) as ledger:
+        store = open_store(settings.artifact_store)
+        limits = load_limits(settings.limits_file)
+        peers = Peers(
+            normalizer=open_channel(settings.normalizer_target, retry_reads=_READS),
+            router=open_channel(settings.router_target, retry_reads=_READS),
+            evaluator=open_channel(settings.evaluator_target, retry_reads=_READS),
+            adapters={provider: open_channel(target) for provider, target in settings.adapter_targets.items()},
+        )
+        owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        outages = Outages(limits.outage.seconds)
+        runs = Runs(ledger, peers, limits, outages, utc_now, _new_id, owner, settings.lease_s)
+        servicer = ImageServicer(ledger, Planner(ledger, store, _new_id), runs)
+        server = Server(settings, name=NAME)
+        server.add(
+            "imagerouter.api.images.v1.ImageService",
+            images_grpc.add_ImageServiceServicer_to_server,
+            servicer,
+            ready=ledger.ping,
+        )
+        keeping = asyncio.create_task(runs.keep(settings.sweep_s))
+        try:
+            await server.serve()
+        finally:
+            await runs.drain(settings.drain_grace_s)
+            keeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeping
+            await peers.close()
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def main() -> None:
+    """`imagerouter serve orchestrator`."""
+    run(serve)

@@ -1,0 +1,42 @@
+"""What the orchestrator is told from outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from imagerouter.runtime.settings import ServiceSettings
+
+
+class OrchestratorSettings(ServiceSettings):
+    """Environment of the orchestrator (prefix IMAGEROUTER_)."""
+
+    ledger_url: str = "sqlite+aiosqlite:///.imagerouter/ledger.db"
+    """The ledger's database: `sqlite+aiosqlite:///file` or `postgresql+asyncpg://…`."""
+
+    artifact_store: str = "file://.imagerouter/artifacts"
+    """The object store, for inline references."""
+
+    normalizer_target: str = "dns:///normalizer:50051"
+    """gRPC target of the normalizer."""
+
+    router_target: str = "dns:///router:50051"
+    """gRPC target of the router."""
+
+    evaluator_target: str = "dns:///evaluator:50051"
+    """gRPC target of the evaluator."""
+
+    adapter_targets: dict[str, str] = Field(
+        default={"google": "dns:///adapter-google:50051", "openai": "dns:///adapter-openai:50051"}
+    )
+    """gRPC target of each provider's adapter, as a JSON object."""
+
+    limits_file: Path | None = None
+    """The loop's thresholds. Unset: the packaged loop.toml."""
+
+    lease_s: float = 15.0
+    """For how long a replica owns an image without renewing. A dead replica's images are resumed after this."""
+
+    sweep_s: float = 3.0
+    """How often leases are renewed, cancellations looked for and expired images taken over."""
