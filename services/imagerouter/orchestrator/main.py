@@ -47,8 +47,8 @@ async def serve() -> None:
         )
         owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         outages = Outages(limits.outage.seconds)
-        runs = Runs(ledger, peers, limits, outages, utc_now, _new_id, owner, settings.lease_s)
-        servicer = ImageServicer(ledger, Planner(ledger, store, _new_id), runs)
+        runs = Runs(ledger, peers, limits, outages, utc_now, new_id, owner, settings.lease_s)
+        servicer = ImageServicer(ledger, Planner(ledger, store, new_id), runs)
         server = Server(settings, name=NAME)
         server.add(
             "imagerouter.api.images.v1.ImageService",
@@ -67,7 +67,8 @@ async def serve() -> None:
             await peers.close()
 
 
-def _new_id() -> str:
+def new_id() -> str:
+    """A fresh UUID for images, decisions and attempts."""
     return str(uuid.uuid4())
 
 

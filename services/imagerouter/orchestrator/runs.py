@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -88,29 +88,33 @@ class Runs:
             spans.image_ended(span, image)
             return image
 
-    @contextmanager
-    def waiting(self, active: ActiveRun) -> Iterator[None]:
-        """Count a caller while it waits. If the last one is cancelled, so is the image."""
-        active.callers += 1
+    async def join(self, active: ActiveRun, timeout_s: float | None, *, counts: bool) -> None:
+        """Wait for a run to end, for `timeout_s` seconds at most. A caller that `counts` takes the image with it if it
+        is cancelled while nobody else waits; one whose time is merely up does not."""
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        active.callers += counts
         try:
-            yield
+            done, _ = await asyncio.wait({active.task}, timeout=timeout_s)
         except asyncio.CancelledError:
-            if active.callers == 1:
+            if counts and active.callers == 1 and (until is None or time.monotonic() < until):
                 active.run.cancel()
             raise
         finally:
-            active.callers -= 1
+            active.callers -= counts
+        for task in done:
+            task.result()
 
     async def keep(self, every_s: float) -> None:
         """Renew leases, look for cancellations, take over what others left. Runs until cancelled."""
         while True:
             try:
-                await self._sweep()
+                await self.sweep()
             except ImageRouterError as error:
                 _log.warning("orchestrator.sweep_failed", reason=error.reason)
             await asyncio.sleep(every_s)
 
-    async def _sweep(self) -> None:
+    async def sweep(self) -> None:
+        """Do all of that once."""
         until = self.clock() + timedelta(seconds=self.lease_s)
         for image_id, active in list(self.active.items()):
             with contextlib.suppress(LostLease):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from imagerouter.orchestrator import validate
 from imagerouter.orchestrator.calls import Calls
 from imagerouter.orchestrator.plan import Bounds, Planner
 from imagerouter.orchestrator.run import Work
-from imagerouter.orchestrator.runs import ActiveRun, Runs
+from imagerouter.orchestrator.runs import Runs
 from imagerouter.runtime.context import tenant_of
 from imagerouter.runtime.errors import AlreadyExists, NotBuilt
 
@@ -47,9 +47,7 @@ class ImageServicer(images_grpc.ImageServiceServicer):
         self._runs = runs
         self._flights: dict[tuple[str, str], _Flight] = {}
 
-    async def CreateImage(  # noqa: N802
-        self, request: images.CreateImageRequest, context: Context
-    ) -> images.CreateImageResponse:
+    async def CreateImage(self, request: images.CreateImageRequest, context: Context) -> images.CreateImageResponse:
         """Make an image, or join the one of the same request_id."""
         tenant = tenant_of(context)
         validate.check_request(request, self._runs.clock())
@@ -58,21 +56,17 @@ class ImageServicer(images_grpc.ImageServiceServicer):
         await context.send_initial_metadata(((IMAGE_METADATA, f"images/{image_id}"),))
         return images.CreateImageResponse(image=await self._wait(image_id, tenant, context))
 
-    async def GetImage(  # noqa: N802
-        self, request: images.GetImageRequest, context: Context
-    ) -> images.GetImageResponse:
+    async def GetImage(self, request: images.GetImageRequest, context: Context) -> images.GetImageResponse:
         """Read an image."""
         tenant = tenant_of(context)
         validate.image_id(request.name)
         return images.GetImageResponse(image=await self._ledger.get_image(tenant, request.name))
 
-    async def ListImages(  # noqa: N802
-        self, request: images.ListImagesRequest, context: Context
-    ) -> images.ListImagesResponse:
+    async def ListImages(self, request: images.ListImagesRequest, context: Context) -> images.ListImagesResponse:
         """Read a page of images."""
         return await self._ledger.list_images(tenant_of(context), request.page_size, request.page_token, request.state)
 
-    async def WatchImage(  # noqa: N802
+    async def WatchImage(
         self, request: images.WatchImageRequest, context: Context
     ) -> AsyncIterator[images.WatchImageResponse]:
         """Follow an image to its end."""
@@ -84,9 +78,7 @@ class ImageServicer(images_grpc.ImageServiceServicer):
                 event.ended.CopyFrom(await self._ledger.get_image(tenant, request.name))
             yield images.WatchImageResponse(event=event)
 
-    async def CancelImage(  # noqa: N802
-        self, request: images.CancelImageRequest, context: Context
-    ) -> images.CancelImageResponse:
+    async def CancelImage(self, request: images.CancelImageRequest, context: Context) -> images.CancelImageResponse:
         """Stop an image and wait until it has stopped."""
         tenant = tenant_of(context)
         image_id = validate.image_id(request.name)
@@ -95,11 +87,9 @@ class ImageServicer(images_grpc.ImageServiceServicer):
         active = self._runs.active.get(image_id)
         if active is not None:
             active.run.cancel()
-        return images.CancelImageResponse(image=await self._wait(image_id, tenant, context, calls=False))
+        return images.CancelImageResponse(image=await self._wait(image_id, tenant, context, counts=False))
 
-    async def ExplainRoute(  # noqa: N802
-        self, request: images.ExplainRouteRequest, context: Context
-    ) -> images.ExplainRouteResponse:
+    async def ExplainRoute(self, request: images.ExplainRouteRequest, context: Context) -> images.ExplainRouteResponse:
         """Plan and stop there."""
         tenant = tenant_of(context)
         now = self._runs.clock()
@@ -111,13 +101,13 @@ class ImageServicer(images_grpc.ImageServiceServicer):
         )
         return images.ExplainRouteResponse(task=plan.task, decision=plan.decision)
 
-    async def BatchCreateImages(  # noqa: N802
+    async def BatchCreateImages(
         self, request: images.BatchCreateImagesRequest, context: Context
     ) -> images.BatchCreateImagesResponse:
         """Not built yet."""
         raise NotBuilt("BatchCreateImages is not built yet", metadata={"method": "BatchCreateImages"})
 
-    async def RecordFeedback(  # noqa: N802
+    async def RecordFeedback(
         self, request: images.RecordFeedbackRequest, context: Context
     ) -> images.RecordFeedbackResponse:
         """Not built yet."""
@@ -189,28 +179,19 @@ class ImageServicer(images_grpc.ImageServiceServicer):
         budget = request.constraints.max_cost_micros or defaults.budget_micros
         return Bounds(budget, (deadline - now).total_seconds()), deadline
 
-    async def _wait(self, image_id: str, tenant: str, context: Context, *, calls: bool = True) -> images.Image:
+    async def _wait(self, image_id: str, tenant: str, context: Context, *, counts: bool = True) -> images.Image:
         """The image when it has ended, or RUNNING when the caller's time is up."""
         remaining = context.time_remaining()
-        timeout = None if remaining is None else max(0.0, remaining - _REPLY_S)
+        timeout_s = None if remaining is None else max(0.0, remaining - _REPLY_S)
         active = self._runs.active.get(image_id)
-        try:
-            async with asyncio.timeout(timeout):
-                if active is None:  # it has ended, or another replica runs it
+        if active is None:  # it has ended, or another replica runs it
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
                     async for _ in self._ledger.watch(image_id):
                         continue
-                else:
-                    await self._join(active, calls=calls)
-        except TimeoutError:
-            pass
-        return await self._ledger.get_image(tenant, image_id)
-
-    async def _join(self, active: ActiveRun, *, calls: bool) -> None:
-        if calls:
-            with self._runs.waiting(active):
-                await asyncio.shield(active.task)
         else:
-            await asyncio.shield(active.task)
+            await self._runs.join(active, timeout_s, counts=counts)
+        return await self._ledger.get_image(tenant, image_id)
 
 
 def _same_payload(image_id: str, fingerprint: bytes, request: images.CreateImageRequest) -> str:

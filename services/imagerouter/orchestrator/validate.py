@@ -94,6 +94,8 @@ def fingerprint(request: images.CreateImageRequest) -> bytes:
     same = images.CreateImageRequest()
     same.CopyFrom(request)
     same.ClearField("request_id")
-    if same.HasField("constraints"):
-        same.constraints.ClearField("deadline")
+    same.constraints.ClearField("deadline")
+    for part in ("constraints", "output"):  # given empty or not given: the same wish
+        if not getattr(same, part).ByteSize():
+            same.ClearField(part)
     return hashlib.sha256(same.SerializeToString(deterministic=True)).digest()
