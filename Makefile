@@ -24,6 +24,25 @@ $(PROTOS)/.ready: tools/protos.lock
 
 setup: $(VENV)/.ready $(PROTOS)/.ready  ## Make the environments (.venv, and .venv-protos for the generator).
 
+test: setup  ## Run every test: unit, contract, integration, end to end (about ten minutes on two cores).
+	$(BIN)/python -m pytest
+
+check: setup  ## Formatting, lint, types, import direction, contracts, generated code.
+	$(BIN)/ruff format --check services tests tools
+	$(BIN)/ruff check services tests tools
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	$(BIN)/buf breaking --against protos/released.binpb
+	$(BIN)/python tools/gen_protos.py --check
+
+demo: $(VENV)/.ready  ## The main job on emulators: images in ./out, then everything is stopped.
+	$(BIN)/imagerouter demo --out out
+
+bench: setup  ## Measure overhead and throughput on this machine (docs/performance.md).
+	$(BIN)/python -m tests.load.overhead
+
 protos: setup  ## Regenerate services/imagerouter/api from protos/.
 	$(BIN)/python tools/gen_protos.py
 

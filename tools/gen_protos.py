@@ -1,12 +1,13 @@
 """Write services/imagerouter/api from protos/ (or into another folder, to compare).
 
-Usage: gen_protos.py [--out DIR]. Needs .venv-protos, which `make protos` makes: the generator has an environment of
+Usage: gen_protos.py [--out DIR] [--check]. Needs .venv-protos, which `make protos` makes: the generator has an environment of
 its own (docs/adr/0002-generated-code-is-committed.md).
 """
 
 from __future__ import annotations
 
 import argparse
+import filecmp
 import shutil
 import subprocess
 import sys
@@ -55,8 +56,29 @@ def main() -> int:
     """Parse arguments and generate."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "services" / PACKAGE)
-    generate(parser.parse_args().out)
-    return 0
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if the committed files differ")
+    arguments = parser.parse_args()
+    if not arguments.check:
+        generate(arguments.out)
+        return 0
+    with tempfile.TemporaryDirectory() as scratch:
+        generate(Path(scratch) / "api")
+        stale = differences(Path(scratch) / "api", arguments.out)
+    for name in stale:
+        print(f"{name}: differs from what protos/ gives; run `make protos`")
+    return 1 if stale else 0
+
+
+def differences(fresh: Path, committed: Path) -> list[str]:
+    """Files that are missing, left over or different, relative to both folders."""
+
+    def files(root: Path) -> set[str]:
+        return {str(path.relative_to(root)) for path in root.rglob("*.py*") if "__pycache__" not in path.parts}
+
+    either = files(fresh) | files(committed)
+    both = files(fresh) & files(committed)
+    _, different, unreadable = filecmp.cmpfiles(fresh, committed, both, shallow=False)
+    return sorted((either - both) | {*different, *unreadable})
 
 
 if __name__ == "__main__":
