@@ -168,12 +168,13 @@ def event_line(event: images.ImageEvent) -> str:
             return f"{at}  an event that this version does not know"
 
 
-async def save(router: ImageRouter, image: images.Image, folder: Path) -> list[Path]:
-    """Fetch an image's files into a folder; their paths."""
+async def save(router: ImageRouter, image: images.Image, folder: Path, *, stem: str = "") -> list[Path]:
+    """Fetch an image's files into a folder, named by `stem` or else by the image's id; their paths."""
+    stem = stem or image.name.removeprefix("images/")
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     paths = []
     for index, ref in enumerate(image.artifacts):
-        path = folder / f"{image.name.removeprefix('images/')}-{index}{_SUFFIXES.get(ref.media_type, '.bin')}"
+        path = folder / f"{stem}-{index}{_SUFFIXES.get(ref.media_type, '.bin')}"
         await asyncio.to_thread(path.write_bytes, await router.download(ref))
         paths.append(path)
     return paths

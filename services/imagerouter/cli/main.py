@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from imagerouter.cli import images, serve
+from imagerouter.cli import demo, images, serve
 
 app = typer.Typer(
     help="One typed API in front of many image models.", no_args_is_help=True, pretty_exceptions_show_locals=False
@@ -18,6 +18,7 @@ app.command("list")(images.list_images)
 app.command()(images.cancel)
 app.command()(images.explain)
 app.command()(images.trace)
+app.command()(demo.demo)
 app.command()(serve.serve)
 app.command()(serve.emulate)
 

@@ -8,7 +8,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+import urllib.request
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 PACKAGE = "imagerouter.api"
 PROVIDERS = {"openai": "OPENAI_API_KEY", "google": "GEMINI_API_KEY"}
-EMULATED = {"openai": "/v1", "google": ""}
 _START_S = 60.0
 _STOP_S = 30.0
 
@@ -38,7 +38,8 @@ class Part:
 @dataclass(frozen=True)
 class SuiteOptions:
     """How a suite is set up. `speed` multiplies the emulators' latencies; `live` are providers to be called for real,
-    with the keys of the environment; `settings` are added to every service's environment."""
+    with the keys of the environment; `settings` are added to every service's environment; `replicas` are how many
+    processes a service has, where it is more than one."""
 
     data: Path
     port: int = 0
@@ -47,6 +48,7 @@ class SuiteOptions:
     seed: int = 0
     live: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
+    replicas: Mapping[str, int] = field(default_factory=dict)
 
 
 def free_port(wanted: int = 0) -> int:
@@ -56,44 +58,46 @@ def free_port(wanted: int = 0) -> int:
         return int(probe.getsockname()[1])
 
 
+def target_of(ports: Sequence[int]) -> str:
+    """The gRPC target of one or more replicas on loopback."""
+    return "ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports)
+
+
 def parts_of(options: SuiteOptions) -> list[Part]:
-    """The suite's processes, in the order in which they are started."""
+    """The suite's processes, in the order in which they are started: callees before their callers."""
     data = options.data.resolve()
-    store = {"IMAGEROUTER_ARTIFACT_STORE": f"file://{data / 'artifacts'}"}
-    ports = {name: free_port() for name in ("normalizer", "router", "evaluator", *PROVIDERS)}
+    store = {"IMAGEROUTER_ARTIFACT_STORE": (data / "artifacts").as_uri()}
+    ledger = {"IMAGEROUTER_LEDGER_URL": f"sqlite+aiosqlite:///{data / 'ledger.db'}"}
+    parts: list[Part] = []
+    targets: dict[str, str] = {}
 
-    def service(name: str, noun: str, interface: str, port: int, env: Mapping[str, str]) -> Part:
-        listen = {"IMAGEROUTER_LISTEN": f"127.0.0.1:{port}", **options.settings}
-        full = f"{PACKAGE}.{noun}.v1.{interface}"
-        verb = name.partition("-")[0]
-        return Part(name, (sys.executable, "-m", "imagerouter.cli.main", "serve", verb), port, full, {**listen, **env})
+    def add(name: str, interface: str, env: Mapping[str, str], port: int = 0) -> None:
+        """One service with its replicas; the first has the given port and the plain name."""
+        ports = [free_port(port), *(free_port() for _ in range(1, options.replicas.get(name, 1)))]
+        targets[name] = target_of(ports)
+        argv = (sys.executable, "-m", "imagerouter.cli.main", "serve", name.partition("-")[0])
+        for number, each in enumerate(ports, start=1):
+            label = name if number == 1 else f"{name}-{number}"
+            listen = {"IMAGEROUTER_LISTEN": f"127.0.0.1:{each}"}
+            parts.append(Part(label, argv, each, f"{PACKAGE}.{interface}", {**options.settings, **listen, **env}))
 
-    emulators = []
-    adapters = []
     for provider, key in PROVIDERS.items():
         env = {"IMAGEROUTER_PROVIDER": provider, **store}
         if provider in options.live:
             env["IMAGEROUTER_PROVIDER_API_KEY"] = os.environ[key]
         else:
-            port = free_port()
-            emulators.append(_emulator(provider, port, data, options))
-            env["IMAGEROUTER_PROVIDER_BASE_URL"] = f"http://127.0.0.1:{port}{EMULATED[provider]}"
-        adapters.append(service(f"adapter-{provider}", "adapter", "AdapterService", ports[provider], env))
-    targets = {
-        f"IMAGEROUTER_{name.upper()}_TARGET": f"127.0.0.1:{ports[name]}"
-        for name in ("normalizer", "router", "evaluator")
-    }
-    targets["IMAGEROUTER_ADAPTER_TARGETS"] = json.dumps({name: f"127.0.0.1:{ports[name]}" for name in PROVIDERS})
-    ledger = {"IMAGEROUTER_LEDGER_URL": f"sqlite+aiosqlite:///{data / 'ledger.db'}"}
-    return [
-        *emulators,
-        service("normalizer", "normalizer", "NormalizerService", ports["normalizer"], store),
-        service("router", "router", "RouterService", ports["router"], {}),
-        service("evaluator", "evaluator", "EvaluatorService", ports["evaluator"], store),
-        *adapters,
-        service("artifact", "artifact", "ArtifactService", free_port(options.artifact_port), store),
-        service("orchestrator", "images", "ImageService", free_port(options.port), {**store, **ledger, **targets}),
-    ]
+            emulator = _emulator(provider, free_port(), data, options)
+            parts.append(emulator)
+            env["IMAGEROUTER_PROVIDER_BASE_URL"] = f"http://127.0.0.1:{emulator.port}"
+        add(f"adapter-{provider}", "adapter.v1.AdapterService", env)
+    add("normalizer", "normalizer.v1.NormalizerService", store)
+    add("router", "router.v1.RouterService", {})
+    add("evaluator", "evaluator.v1.EvaluatorService", store)
+    add("artifact", "artifact.v1.ArtifactService", store, options.artifact_port)
+    peers = {f"IMAGEROUTER_{name.upper()}_TARGET": targets[name] for name in ("normalizer", "router", "evaluator")}
+    peers["IMAGEROUTER_ADAPTER_TARGETS"] = json.dumps({name: targets[f"adapter-{name}"] for name in PROVIDERS})
+    add("orchestrator", "images.v1.ImageService", {**store, **ledger, **peers}, options.port)
+    return parts
 
 
 def _emulator(provider: str, port: int, data: Path, options: SuiteOptions) -> Part:
@@ -102,6 +106,13 @@ def _emulator(provider: str, port: int, data: Path, options: SuiteOptions) -> Pa
         *("--journal", str(data / "journal"), "--speed", str(options.speed), "--seed", str(options.seed)),
     )
     return Part(f"emulator-{provider}", argv, port)
+
+
+def _post(url: str, document: Mapping[str, object]) -> None:
+    body = json.dumps(document).encode()
+    request = urllib.request.Request(url, body, {"content-type": "application/json"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=5):  # noqa: S310  # loopback, our own emulator
+        return
 
 
 class PartFailed(Exception):
@@ -137,6 +148,11 @@ class Suite:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         await self.stop()
+
+    def target(self, name: str) -> str:
+        """The gRPC target of a service, with all its replicas."""
+        own = [part.port for label, part in self.parts.items() if label == name or label.rpartition("-")[0] == name]
+        return target_of(own)
 
     def log_of(self, name: str) -> Path:
         """Where a process writes what it has to say."""
@@ -182,6 +198,10 @@ class Suite:
             except grpc.aio.AioRpcError:
                 return False
             return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+    async def order_fault(self, provider: str, rule: Mapping[str, object]) -> None:
+        """Have a provider's emulator do something wrong. See docs/emulators.md for rules and presets."""
+        await asyncio.to_thread(_post, f"http://{self.address(f'emulator-{provider}')}/_control/faults", rule)
 
     async def first_to_end(self) -> str:
         """Wait until any process ends by itself; its name."""

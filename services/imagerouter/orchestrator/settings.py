@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from imagerouter.runtime.settings import ServiceSettings
+from imagerouter.storage import StoreUrl, default_store_url
 
 
 class OrchestratorSettings(ServiceSettings):
@@ -15,7 +16,7 @@ class OrchestratorSettings(ServiceSettings):
     ledger_url: str = "sqlite+aiosqlite:///.imagerouter/ledger.db"
     """The ledger's database: `sqlite+aiosqlite:///file` or `postgresql+asyncpg://…`."""
 
-    artifact_store: str = "file://.imagerouter/artifacts"
+    artifact_store: StoreUrl = Field(default_factory=default_store_url)
     """The object store, for inline references."""
 
     normalizer_target: str = "dns:///normalizer:50051"
@@ -35,8 +36,14 @@ class OrchestratorSettings(ServiceSettings):
     limits_file: Path | None = None
     """The loop's thresholds. Unset: the packaged loop.toml."""
 
-    lease_s: float = 15.0
+    drain_grace_s: float = Field(670.0, ge=0)
+    """How long calls in progress may take to end: as long as an adapter's, for an attempt that runs is paid for."""
+
+    connection_age_grace_s: float = Field(960.0, gt=0)
+    """How long calls on an old connection may go on: an image's default time, and a minute."""
+
+    lease_s: float = Field(15.0, gt=0)
     """For how long a replica owns an image without renewing. A dead replica's images are resumed after this."""
 
-    sweep_s: float = 3.0
+    sweep_s: float = Field(3.0, gt=0)
     """How often leases are renewed, cancellations looked for and expired images taken over."""

@@ -5,11 +5,13 @@
     ├── NotFound                  NOT_FOUND            an image or artifact is not the tenant's
     ├── AlreadyExists             ALREADY_EXISTS       a request_id with another payload
     ├── DeadlinePast              DEADLINE_EXCEEDED    too late on arrival; nothing was spent
+    ├── TimedOut                  DEADLINE_EXCEEDED    a dependency did not answer in time; it may have done the work
     ├── PreconditionFailed        FAILED_PRECONDITION  no route, refused, budget gone, wrong state
     ├── Unauthenticated           UNAUTHENTICATED      no credential we know
     ├── Cancelled                 CANCELLED            the image was cancelled
     ├── QuotaExceeded             RESOURCE_EXHAUSTED   the tenant's quota
     ├── Overloaded                RESOURCE_EXHAUSTED   our own limit; nothing was begun
+    ├── TooLarge                  RESOURCE_EXHAUSTED   a message is over the size limit
     ├── OutcomeUnknown            ABORTED              a provider may or may not have executed an attempt
     ├── Unavailable               UNAVAILABLE          a dependency, or every attempt, failed
     ├── NotBuilt                  UNIMPLEMENTED        in the contract, not built yet
@@ -122,6 +124,13 @@ class DeadlinePast(_FieldError):
     default_reason = "DEADLINE_PAST"
 
 
+class TimedOut(ImageRouterError):
+    """A dependency did not answer before the deadline: it may have done the work. See `metadata["phase"]`."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+    default_reason = "DEPENDENCY_UNAVAILABLE"
+
+
 class PreconditionFailed(ImageRouterError):
     """The request is fine and cannot be done. Give a reason: NO_ROUTE, REFUSED, BUDGET_EXHAUSTED or WRONG_STATE."""
 
@@ -155,6 +164,13 @@ class Overloaded(ImageRouterError):
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
     default_reason = "OVERLOADED"
+
+
+class TooLarge(ImageRouterError):
+    """A message is over a size limit: repeating it is of no use. Fields that are too large are InvalidField."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    default_reason = "TOO_LARGE"
 
 
 class OutcomeUnknown(ImageRouterError):

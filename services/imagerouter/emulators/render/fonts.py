@@ -1,0 +1,87 @@
+"""The packaged fonts: sizes on demand, and which characters each can draw."""
+
+from __future__ import annotations
+
+import struct
+import threading
+import unicodedata
+from functools import cache
+from importlib import resources
+from io import BytesIO
+from typing import Literal
+
+from PIL import ImageFont
+
+Face = Literal["sans", "serif"]
+
+_FILES: dict[Face, str] = {
+    "sans": "NotoSansCJKsc-Regular-subset.otf",
+    "serif": "NotoSerifCJKsc-Regular-subset.otf",
+}
+# A FreeType face must not be used by two threads at once, so each renderer thread has its own.
+_local = threading.local()
+
+
+@cache
+def font_bytes(face: Face) -> bytes:
+    """The font file of `face`."""
+    return (resources.files("imagerouter.emulators") / "fonts" / _FILES[face]).read_bytes()
+
+
+def font(face: Face, size: int) -> ImageFont.FreeTypeFont:
+    """`face` at `size` pixels per em."""
+    sizes: dict[tuple[Face, int], ImageFont.FreeTypeFont] | None = getattr(_local, "sizes", None)
+    if sizes is None or len(sizes) > 256:
+        sizes = _local.sizes = {}
+    key = (face, size)
+    if key not in sizes:
+        # Basic layout: no ligatures or right-to-left, and the same pixels whether or not raqm is installed.
+        sizes[key] = ImageFont.truetype(BytesIO(font_bytes(face)), size, layout_engine=ImageFont.Layout.BASIC)
+    return sizes[key]
+
+
+def drawable(text: str, face: Face = "sans") -> str:
+    """`text` without what `face` has no glyph for (emoji, rare hanzi), so that no .notdef box is ever drawn."""
+    known = code_points(face)
+    kept: list[str] = []
+    for char in text:
+        if ord(char) in known:
+            kept.append(char)
+        elif char.isspace():
+            kept.append("\n" if char == "\n" else " ")
+        else:
+            kept.extend(each for each in unicodedata.normalize("NFKD", char) if ord(each) in known)
+    return "".join(kept).strip()
+
+
+def face_for(text: str, wish: Face) -> Face:
+    """`wish`, unless it lacks a character of `text` that the sans has."""
+    return wish if all(ord(char) in code_points(wish) or char.isspace() for char in text) else "sans"
+
+
+@cache
+def code_points(face: Face) -> frozenset[int]:
+    """The code points in the font's cmap (OpenType `cmap`, formats 4 and 12)."""
+    data = font_bytes(face)
+    for at in range(12, 12 + 16 * struct.unpack_from(">H", data, 4)[0], 16):
+        if data[at : at + 4] == b"cmap":
+            return frozenset(_cmap(data, struct.unpack_from(">I", data, at + 8)[0]))
+    return frozenset()
+
+
+def _cmap(data: bytes, base: int) -> set[int]:
+    points: set[int] = set()
+    for index in range(struct.unpack_from(">H", data, base + 2)[0]):
+        table = base + struct.unpack_from(">I", data, base + 4 + 8 * index + 4)[0]
+        kind = struct.unpack_from(">H", data, table)[0]
+        if kind == 4:
+            half = struct.unpack_from(">H", data, table + 6)[0] // 2
+            ends = struct.unpack_from(f">{half}H", data, table + 14)
+            starts = struct.unpack_from(f">{half}H", data, table + 16 + 2 * half)
+            for start, end in zip(starts, ends, strict=True):
+                points.update(range(start, end + 1))
+        elif kind == 12:
+            for group in range(struct.unpack_from(">I", data, table + 12)[0]):
+                start, end, _glyph = struct.unpack_from(">III", data, table + 16 + 12 * group)
+                points.update(range(start, end + 1))
+    return points - {0xFFFF}

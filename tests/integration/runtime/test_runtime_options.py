@@ -1,0 +1,313 @@
+"""Each channel and server option by what it does: gRPC ignores the names of options that it does not know."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import time
+from collections import Counter
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from runtime_dns import DnsServer
+from runtime_rig import Stub, echo, path, process, running, served, text
+
+from imagerouter.runtime import errors
+from imagerouter.runtime.channel import open_channel
+from imagerouter.runtime.status import from_rpc_error
+
+KIB = 1024
+
+
+async def _error(call: Any) -> errors.ImageRouterError:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return from_rpc_error(caught.value)
+
+
+def _failing(counts: Counter[str], name: str) -> Any:
+    async def behaviour(request: Any, context: Any) -> Any:
+        counts[name] += 1
+        raise errors.Unavailable("not now")
+
+    return behaviour
+
+
+async def test_only_listed_reads_are_retried() -> None:
+    """Counted at the server: a listed read that is UNAVAILABLE is sent three times, anything else once."""
+    counts: Counter[str] = Counter()
+    behaviours = {name: _failing(counts, name) for name in ("Unary", "Read")}
+    async with (
+        served(**behaviours) as port,
+        open_channel(f"127.0.0.1:{port}", retry_reads=[path("Read")]) as channel,
+    ):
+        assert isinstance(await _error(Stub(channel).Unary(text())), errors.Unavailable)
+        assert isinstance(await _error(Stub(channel).Read(text())), errors.Unavailable)
+
+    assert counts == {"Unary": 1, "Read": 3}
+
+
+async def test_large_reads_are_retried_too() -> None:
+    """A read of 400 KiB is retried like a small one, although gRPC's own buffer ends at 256."""
+    counts: Counter[str] = Counter()
+    async with (
+        served(Read=_failing(counts, "Read")) as port,
+        open_channel(f"127.0.0.1:{port}", retry_reads=[path("Read")]) as channel,
+    ):
+        await _error(Stub(channel).Read(text("x" * 400 * KIB)))
+
+    assert counts["Read"] == 3
+
+
+async def test_retries_are_throttled() -> None:
+    """When everything fails, retries stop: they are for moments, not for outages."""
+    counts: Counter[str] = Counter()
+    async with (
+        served(Read=_failing(counts, "Read")) as port,
+        open_channel(f"127.0.0.1:{port}", retry_reads=[path("Read")]) as channel,
+    ):
+        for _ in range(20):
+            await _error(Stub(channel).Read(text()))
+
+    assert 20 <= counts["Read"] <= 28
+
+
+async def test_paying_calls_are_never_resent() -> None:
+    """A server killed under a call that is no listed read leaves one execution, whatever the client's channel can do."""
+    begun = Counter[str]()
+
+    async def work(request: Any, context: Any) -> Any:
+        begun[request.value] += 1
+        await asyncio.sleep(60)
+
+    async with running(Unary=work) as (one, first), served(Unary=work) as second:
+        target = f"ipv4:127.0.0.1:{first},127.0.0.1:{second}"
+        async with open_channel(target, retry_reads=[path("Read")]) as channel:
+            calls = [asyncio.ensure_future(_outcome(Stub(channel).Unary(text(str(i)), timeout=2))) for i in range(20)]
+            await asyncio.sleep(0.3)
+            await one.stop(0)
+            outcomes = await asyncio.gather(*calls)
+
+    assert set(begun.values()) == {1}
+    assert "UNAVAILABLE" in outcomes
+
+
+async def _outcome(call: Any) -> str:
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return error.code().name
+    return "OK"
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+async def test_messages_have_a_limit(side: str) -> None:
+    """A message over 512 KiB is refused as TOO_LARGE by whoever would receive it; one just under is not."""
+
+    async def unary(request: Any, context: Any) -> Any:
+        return text("y" * int(request.value[:10]))
+
+    request = text("0" * 600 * KIB) if side == "server" else text(f"{600 * KIB:010d}")
+    fits = text("0000000001" + "x" * 511 * KIB)
+    async with (
+        served(Unary=unary) as port,
+        open_channel(f"127.0.0.1:{port}") as channel,
+        open_channel(f"127.0.0.1:{port}", max_message_bytes=4 * KIB * KIB) as generous,
+    ):
+        # The generous client sends what the server must refuse; the server then is the strict one.
+        error = await _error(Stub(generous if side == "server" else channel).Unary(request))
+        assert (await Stub(channel).Unary(fits)).value == "y"
+
+    assert (type(error), error.reason) == (errors.TooLarge, "TOO_LARGE")
+
+
+async def test_a_server_may_take_more() -> None:
+    """The limit is a setting of each server and channel."""
+    async with (
+        served(changes={"max_message_bytes": 2 * KIB * KIB}, Unary=echo) as port,
+        open_channel(f"127.0.0.1:{port}", max_message_bytes=2 * KIB * KIB) as channel,
+    ):
+        assert len((await Stub(channel).Unary(text("x" * 1000 * KIB))).value) == 1000 * KIB
+
+
+async def test_a_burst_is_served() -> None:
+    """3,000 calls at once on one connection: every one is answered, none is CANCELLED before it reaches us."""
+    async with (
+        served(changes={"inflight_limit": 5000}, Unary=echo) as port,
+        open_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        await channel.channel_ready()
+        stub = Stub(channel)
+        outcomes = Counter(await asyncio.gather(*(_outcome(stub.Unary(text())) for _ in range(3000))))
+
+    assert outcomes == {"OK": 3000}
+
+
+async def test_beyond_the_pending_limit_calls_are_refused() -> None:
+    """The limits on pending calls take hold: where they are small, a burst is cut."""
+    changes = {"inflight_limit": 5000, "max_pending_requests": 1, "max_pending_requests_hard": 2}
+    async with served(changes=changes, Unary=echo) as port, open_channel(f"127.0.0.1:{port}") as channel:
+        await channel.channel_ready()
+        stub = Stub(channel)
+        outcomes = Counter(await asyncio.gather(*(_outcome(stub.Unary(text())) for _ in range(1000))))
+
+    assert outcomes["OK"] < 1000
+
+
+async def test_frequent_pings_are_allowed() -> None:
+    """A client that pings as often as it may keeps its connection, and its long call."""
+
+    async def slow(request: Any, context: Any) -> Any:
+        await asyncio.sleep(4)
+        return request
+
+    async with served(changes={"min_ping_interval_s": 0.2}, Unary=slow) as port:
+        options = [
+            ("grpc.keepalive_time_ms", 400),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.max_pings_without_data", 0),
+        ]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
+            assert await _outcome(Stub(channel).Unary(text())) == "OK"
+
+
+async def test_a_frozen_caller_is_noticed() -> None:
+    """A caller whose process is stopped, and whose kernel still acknowledges, is gone after the ping's timeout."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def unary(request: Any, context: Any) -> Any:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    changes = {"keepalive_time_s": 0.5, "keepalive_timeout_s": 0.5}
+    async with served(changes=changes, Unary=unary) as port, process("runtime_caller", str(port)) as caller:
+        async with asyncio.timeout(10):
+            await begun.wait()
+        caller.signal(signal.SIGSTOP)
+        async with asyncio.timeout(5):
+            await ended.wait()
+
+
+async def test_old_connections_are_replaced_and_their_calls_end() -> None:
+    """A connection is asked to reconnect at its age; a call that is longer than that still ends well."""
+
+    async def unary(request: Any, context: Any) -> Any:
+        await asyncio.sleep(float(request.value))
+        return text(context.peer())
+
+    changes = {"connection_age_s": 0.5, "connection_age_grace_s": 10.0}
+    async with served(changes=changes, Unary=unary) as port, open_channel(f"127.0.0.1:{port}") as channel:
+        stub = Stub(channel)
+        long = asyncio.ensure_future(stub.Unary(text("2")))
+        peers = set()
+        for _ in range(20):
+            peers.add((await stub.Unary(text("0.1"))).value)
+        await long
+
+    assert len(peers) > 1
+
+
+async def test_the_age_grace_is_not_endless() -> None:
+    """A call beyond the connection's grace is ended: the grace is set, and must exceed the longest deadline."""
+
+    async def unary(request: Any, context: Any) -> Any:
+        await asyncio.sleep(10)
+
+    changes = {"connection_age_s": 0.2, "connection_age_grace_s": 0.3}
+    async with served(changes=changes, Unary=unary) as port, open_channel(f"127.0.0.1:{port}") as channel:
+        began = time.monotonic()
+        assert await _outcome(Stub(channel).Unary(text())) == "UNAVAILABLE"
+
+    assert time.monotonic() - began < 5
+
+
+async def test_all_addresses_are_used() -> None:
+    """Calls go round over all addresses of a target."""
+
+    def named(name: str) -> Any:
+        async def unary(request: Any, context: Any) -> Any:
+            return text(name)
+
+        return unary
+
+    async with served(Unary=named("a")) as a, served(Unary=named("b")) as b:
+        async with open_channel(f"ipv4:127.0.0.1:{a},127.0.0.1:{b}") as channel:
+            stub = Stub(channel)
+            async with asyncio.timeout(5):
+                answers: Counter[str] = Counter()
+                while len(answers) < 2:
+                    answers[(await stub.Unary(text())).value] += 1
+            answers = Counter([(await stub.Unary(text())).value for _ in range(20)])
+
+    assert answers == {"a": 10, "b": 10}
+
+
+@pytest.mark.slow
+async def test_new_replicas_are_found() -> None:
+    """A replica added to DNS takes traffic within seconds: connections age, and names are looked up again."""
+
+    def named(name: str) -> Any:
+        async def unary(request: Any, context: Any) -> Any:
+            return text(name)
+
+        return unary
+
+    changes = {"connection_age_s": 1.0}
+    async with DnsServer(["127.0.0.1"]) as dns, served(changes=changes, Unary=named("a")) as port:
+        async with open_channel(f"dns://127.0.0.1:{dns.port}/rig.test:{port}") as channel:
+            stub = Stub(channel)
+            assert (await stub.Unary(text(), timeout=10)).value == "a"
+            async with served(changes=changes | {"listen": f"127.0.0.2:{port}"}, Unary=named("b")):
+                dns.addresses.append("127.0.0.2")
+                async with asyncio.timeout(12):
+                    while (await stub.Unary(text(), timeout=5)).value != "b":
+                        await asyncio.sleep(0.05)
+
+
+async def test_a_restarted_server_is_found_again() -> None:
+    """A server that was away for seconds is used again within about one: reconnecting does not back off for minutes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    async with open_channel(f"127.0.0.1:{port}") as channel:
+        stub = Stub(channel)
+        until = time.monotonic() + 4
+        while time.monotonic() < until:
+            assert await _outcome(stub.Unary(text())) == "UNAVAILABLE"
+            await asyncio.sleep(0.05)
+        async with served(changes={"listen": f"127.0.0.1:{port}"}, Unary=echo):
+            began = time.monotonic()
+            while await _outcome(stub.Unary(text())) != "OK":
+                await asyncio.sleep(0.02)
+
+    assert time.monotonic() - began < 2.5
+
+
+async def test_callers_leave_a_draining_server() -> None:
+    """A channel that watches health leaves an address as soon as it is not ready, while the others serve on."""
+
+    def named(name: str) -> Any:
+        async def unary(request: Any, context: Any) -> Any:
+            return text(name)
+
+        return unary
+
+    slow_drain = {"drain_settle_s": 3.0}
+    async with running(changes=slow_drain, Unary=named("a")) as (server, a), served(Unary=named("b")) as b:
+        async with open_channel(f"ipv4:127.0.0.1:{a},127.0.0.1:{b}", health_service="rig.Rig") as channel:
+            stub = Stub(channel)
+            seen: set[str] = set()
+            while len(seen) < 2:
+                seen.add((await stub.Unary(text(), timeout=5, wait_for_ready=True)).value)
+            drain = asyncio.create_task(server.drain())
+            await asyncio.sleep(0.3)
+            after = {(await stub.Unary(text())).value for _ in range(20)}
+            drain.cancel()
+
+    assert after == {"b"}
