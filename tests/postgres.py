@@ -31,7 +31,8 @@ import asyncpg
 import pytest
 
 _NOBODY = 65534
-_START_S = 30.0
+_START_S = 60.0
+_ROOM_BYTES = 2 * 1024**3
 _USER = "postgres"
 # Nothing in a test survives its server, so nothing is flushed.
 _SETTINGS = {
@@ -41,6 +42,9 @@ _SETTINGS = {
     "listen_addresses": "",
     "max_connections": "100",
     "shared_buffers": "32MB",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "64MB",
     "autovacuum": "off",
 }
 # The shell holds a pipe from us: when that breaks, however we ended, it stops its server.
@@ -79,7 +83,7 @@ class PostgresServer:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """One Postgres for the whole session."""
-    with tempfile.TemporaryDirectory(prefix="imagerouter-pg-", ignore_cleanup_errors=True) as temporary:
+    with tempfile.TemporaryDirectory(prefix="imagerouter-pg-", ignore_cleanup_errors=True, dir=_memory()) as temporary:
         directory = Path(temporary)
         binaries = _readable_binaries(directory)
         _as_postgres_user(directory)
@@ -120,6 +124,13 @@ def postgres_server() -> Iterator[PostgresServer]:
             assert keeper.stdin is not None
             keeper.stdin.close()
             keeper.wait(_START_S)
+
+
+def _memory() -> str | None:
+    """Give a file system in memory with room for the server, None if there is none: each database copies 7 MB."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM_BYTES
+    return str(memory) if roomy else None
 
 
 def _wait_until_ready(binaries: Path, directory: Path, keeper: subprocess.Popen[bytes]) -> None:

@@ -30,7 +30,7 @@ class Running:
 
     def journal(self, provider: str) -> list[dict[str, Any]]:
         """Every execution that a provider would have billed."""
-        return list(self.control(provider, "journal")["entries"])
+        return list(self.control(provider, "journal")["executions"])
 
     def requests(self, provider: str) -> list[dict[str, Any]]:
         """Every request that a provider got."""

@@ -25,7 +25,7 @@ from imagerouter.api.adapter.v1 import adapter_service_pb2
 from imagerouter.api.common.v1 import attempt_pb2
 from imagerouter.catalogue import Model
 from imagerouter.runtime.clock import Clock
-from imagerouter.runtime.errors import Unavailable
+from imagerouter.runtime.errors import ImageRouterError, Unavailable
 from imagerouter.runtime.log import get_log
 from imagerouter.storage import ArtifactStore
 
@@ -68,6 +68,9 @@ class Executor:
             outcome.MergeFrom(cancelled(wire))
             keep(outcome)
             raise
+        except Exception as error:
+            _log.exception("adapter_defect", attempt_id=request.attempt_id, sent=wire.sent)
+            reply = Reply(transport_failure(error, wire) if wire.sent else unsent("the adapter failed to send it"))
         outcome.MergeFrom(reply.outcome)
         finishing = asyncio.create_task(self._finish(request, model, reply, outcome))
         try:
@@ -93,9 +96,10 @@ class Executor:
             inputs = await fetch_inputs(self.store, request.task, model)
         except Unsendable as error:
             return Reply(unsent(error.message))
-        except Unavailable:
-            failed = unsent("the artifact store did not answer")
-            failed.kind = attempt_pb2.OUTCOME_KIND_CONNECTION_FAILED
+        except ImageRouterError as error:
+            failed = unsent("the artifact store could not be read")
+            if isinstance(error, Unavailable):
+                failed.kind = attempt_pb2.OUTCOME_KIND_CONNECTION_FAILED
             return Reply(failed)
         finally:
             timing.fetch_duration.FromTimedelta(_since(began))
@@ -121,9 +125,6 @@ class Executor:
                             await self._preview(call, item, emit)
             except TimeoutError as error:
                 reply = Reply(transport_failure(error, wire))
-            except Exception as error:
-                _log.exception("adapter_defect", attempt_id=call.attempt_id, sent=wire.sent)
-                reply = Reply(transport_failure(error, wire) if wire.sent else unsent("the adapter failed to send it"))
             if reply is None:
                 reply = Reply(transport_failure(EOFError(), wire))
             describe(reply.outcome)
@@ -144,17 +145,20 @@ class Executor:
         reply: Reply,
         outcome: attempt_pb2.Outcome,
     ) -> None:
-        """Settle the cost and store the images."""
+        """Settle the cost, then store the images. A defect in here must not lose what was paid for."""
         began = time.monotonic()
-        settle(outcome, request.route, model)
-        if outcome.kind == attempt_pb2.OUTCOME_KIND_SUCCEEDED:
-            outcome.artifacts.extend(await self.outputs.images(request.task.tenant, reply.images))
-            if not outcome.artifacts:
-                outcome.kind = attempt_pb2.OUTCOME_KIND_MALFORMED_REPLY
-                outcome.message = "the images were made and could not be stored"
+        try:
+            settle(outcome, request.route, model)
+            if outcome.kind == attempt_pb2.OUTCOME_KIND_SUCCEEDED:
+                outcome.artifacts.extend(await self.outputs.images(request.task.tenant, reply.images))
+            call = _call(request, model, Inputs(), 0)
+            outcome.negotiations.extend(returned_format(call, frozenset(ref.media_type for ref in outcome.artifacts)))
+        except Exception:
+            _log.exception("adapter_defect", attempt_id=request.attempt_id, sent=True)
+        if outcome.kind == attempt_pb2.OUTCOME_KIND_SUCCEEDED and not outcome.artifacts:
+            outcome.kind = attempt_pb2.OUTCOME_KIND_MALFORMED_REPLY
+            outcome.message = "the images were made and could not be stored"
         outcome.timing.store_duration.FromTimedelta(_since(began))
-        call = _call(request, model, Inputs(), 0)
-        outcome.negotiations.extend(returned_format(call, frozenset(ref.media_type for ref in outcome.artifacts)))
 
 
 def _call(request: adapter_service_pb2.GenerateRequest, model: Model, inputs: Inputs, read_timeout_s: float) -> Call:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -129,7 +130,9 @@ def _fingerprint(request: adapter_service_pb2.GenerateRequest) -> bytes:
 
 def _log_outcome(request: adapter_service_pb2.GenerateRequest, outcome: attempt_pb2.Outcome) -> None:
     """Write the attempt's one line. A cancelled caller never gets the outcome: this line is where it is kept."""
-    _log.info(
+    unknown = outcome.phase == attempt_pb2.PHASE_SENT_UNKNOWN
+    _log.log(
+        logging.WARNING if unknown else logging.INFO,
         "attempt",
         attempt_id=request.attempt_id,
         tenant=request.task.tenant,

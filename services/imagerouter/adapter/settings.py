@@ -12,7 +12,7 @@ from imagerouter.adapter.registry import PROVIDERS
 from imagerouter.runtime.settings import ServiceSettings
 from imagerouter.storage import StoreUrl, default_store_url
 
-EMULATOR_KEY: Final = "emulator"
+EMULATOR_KEY: Final = "sk-emulator"
 """What an emulator on loopback is given for a key. It opens nothing."""
 
 

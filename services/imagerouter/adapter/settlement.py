@@ -14,11 +14,11 @@ def settle(outcome: attempt_pb2.Outcome, route: route_pb2.Route, model: Model) -
     outcome.cost_estimated = False
     if outcome.phase != attempt_pb2.PHASE_CHARGED:
         return
+    outcome.cost_micros = route.estimates.upper_cost_micros
+    outcome.cost_estimated = True
     if outcome.HasField("usage"):
         outcome.cost_micros = cost_micros(model, outcome.usage)
-    else:
-        outcome.cost_micros = route.estimates.upper_cost_micros
-        outcome.cost_estimated = True
+        outcome.cost_estimated = False
 
 
 def read_timeout_s(route: route_pb2.Route, model: Model) -> float:

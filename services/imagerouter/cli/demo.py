@@ -40,13 +40,12 @@ FAULT_RATE = 0.10
 FAULTS = {
     "openai": (
         "http_500",
-        "http_503_html",
         "rate_limited_bare",
         "drop_before_headers",
         "blank_image",
-        "truncated_image",
+        "wrong_size",
     ),
-    "google": ("http_503", "no_image", "rate_limited_bare", "reset_before_execution", "blank_image", "wrong_size"),
+    "google": ("http_503", "rate_limited_bare", "reset_before_execution", "no_image", "wrong_size"),
 }
 
 
@@ -144,7 +143,7 @@ async def _prompts(router: ImageRouter, suite: Suite, out: Path, shown: Shown, s
     for provider, presets in FAULTS.items():
         for preset in presets:
             share = FAULT_RATE / len(presets)
-            await suite.order_fault(provider, {"preset": preset, "probability": share, "seed": seed})
+            await suite.order_fault(provider, {"preset": preset, "probability": share})
     photo = await router.upload(PHOTO)
     gate = asyncio.Semaphore(AT_ONCE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 from google.protobuf import json_format
@@ -11,7 +12,9 @@ from rich.console import Console
 
 from imagerouter.runtime.errors import ImageRouterError
 
-console = Console()
+# Into a file or a pipe there is no width to go by; tables and trees want more than rich's 80 columns.
+_WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 150
+console = Console(width=_WIDTH)
 complaints = Console(stderr=True)
 
 

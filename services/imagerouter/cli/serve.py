@@ -124,6 +124,5 @@ def emulate(
     """Run a provider's emulator."""
     from imagerouter.emulators.main import main as emulator
 
-    name = {"openai": "openai", "google": "gemini"}[provider.value]
-    arguments = [name, "--port", str(port), "--journal", str(journal), "--speed", str(speed), "--seed", str(seed)]
+    arguments = [provider.value, "--port", str(port), "--journal", str(journal), "--speed", str(speed), "--seed", str(seed)]
     raise typer.Exit(emulator(arguments) or 0)

@@ -32,11 +32,7 @@ class Line:
 
 
 class BreakableProtocol(H11Protocol):
-    """HTTP/1.1 that hands each request its `Line`.
-
-    asyncio sets TCP_NODELAY on every connection, so that headers and body written one after the other do not wait
-    for each other's acknowledgement.
-    """
+    """HTTP/1.1 that hands each request its `Line`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -47,3 +43,13 @@ class BreakableProtocol(H11Protocol):
             await inner(scope, receive, send)
 
         self.app = with_line
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Headers and body are written one after the other: neither may wait for the other's acknowledgement.
+
+        asyncio sets TCP_NODELAY only on sockets made with their protocol number, which a listener's are not.
+        """
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().connection_made(transport)

@@ -13,6 +13,8 @@ from imagerouter.api.evaluator.v1.evaluator_service_pb2_grpc import EvaluatorSer
 from imagerouter.evaluator.evaluation import Evaluator
 from imagerouter.runtime import names
 from imagerouter.runtime.context import tenant_of
+from imagerouter.runtime.errors import InvalidField
+from imagerouter.storage import is_tenant
 
 _tracer = trace.get_tracer(names.INSTRUMENTATION, schema_url=names.SCHEMA_URL)
 
@@ -28,6 +30,8 @@ class EvaluatorService(EvaluatorServiceServicer):
     ) -> pb.EvaluateResponse:
         """Look at the outputs of one attempt."""
         tenant = request.task.tenant or tenant_of(context)
+        if not is_tenant(tenant):
+            raise InvalidField("task.tenant", "must be a tenant's name")
         with _tracer.start_as_current_span(
             names.SPAN_EVALUATE, record_exception=False, set_status_on_exception=False
         ) as span:

@@ -88,18 +88,18 @@ class Merging:
         masked = _QUOTED.sub(lambda found: "\u2588" * len(found[0]), instruction)
         split = words.split(masked)
         starts = {m.start for m in self._tree.find(split) if self._names[m.phrase] in ("set", "add", "remove")}
-        cuts = [0]
+        cuts = [(0, 0)]
         for at, word in enumerate(split):
             before = split[at - 1] if at else None
             gap = masked[before.end : word.start] if before else ""
             if word.text == BREAK:
-                cuts.append(word.end)
+                cuts.append((word.end, word.end))
             elif at in starts and before and (before.text in _CONJUNCTIONS or _COMMAS.search(gap)):
-                cuts.append(before.start if before.text in _CONJUNCTIONS else word.start)
+                cuts.append((before.start if before.text in _CONJUNCTIONS else word.start, word.start))
             elif before and _COMMAS.search(gap) and (before.text == "て" or word.text in ("把", "将", "將")):
-                cuts.append(word.start)
-        cuts.append(len(instruction))
-        pieces = [instruction[start:end].strip(" ,\uff0c\u3001\n") for start, end in pairwise(cuts)]
+                cuts.append((word.start, word.start))
+        cuts.append((len(instruction), len(instruction)))
+        pieces = [instruction[start:end].strip(" ,\uff0c\u3001\n") for (_, start), (end, _) in pairwise(cuts)]
         return [self._clause(piece) for piece in pieces if words.count(piece)]
 
     def _clause(self, text: str) -> Clause:
@@ -158,6 +158,8 @@ class Merging:
             if word.text in targets.articles and not name and (at + 1 < len(after) and not self._ends(after[at + 1])):
                 continue
             name.append(word.text)
+            if name == ["it"]:
+                return _PICTURE, [w.text for w in after[at + 1 :]]
             if len(name) > _LONGEST_TARGET:
                 return "", []
         return " ".join(targets.same.get(part, part) for part in name), []

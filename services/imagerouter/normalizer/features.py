@@ -12,6 +12,9 @@ from imagerouter.normalizer.quotes import render_strings
 from imagerouter.normalizer.rules import Findings, Fired, Rules
 from imagerouter.normalizer.words import BREAK, Word
 
+_CHARACTER = 1 / 3
+"""How much of a word a Chinese, Japanese or Korean character is."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -112,9 +115,9 @@ def _edit_action(findings: Findings) -> task_pb2.EditAction.ValueType:
 
 
 def _vague(split: Sequence[Word], findings: Findings, rules: Rules) -> bool:
-    count = [at for at, word in enumerate(split) if word.text != BREAK]
-    if not count:
-        return True
-    if findings.of("vague") and len(count) <= rules.scoring.vague_words_at_most:
-        return True
-    return all(at in findings.generic for at in count)
+    content = sum(
+        _CHARACTER if words.is_wide(word.text) else 1.0
+        for at, word in enumerate(split)
+        if word.text != BREAK and at not in findings.generic
+    )
+    return not content or (bool(findings.of("vague")) and content <= rules.scoring.vague_content_at_most)

@@ -20,12 +20,13 @@ _ASPECT: Final = "output.aspect_ratio"
 _SHORTHAND: Final = "constraints.aspect_ratio"
 _FITS: Final = 0.02
 """How far width and height may lie from a ratio given beside them: models round sides to multiples of 16."""
-_TIER_SIDES: Final = {
-    task_pb2.SIZE_TIER_512: 512,
-    task_pb2.SIZE_TIER_1K: 1024,
-    task_pb2.SIZE_TIER_2K: 2048,
-    task_pb2.SIZE_TIER_4K: 4096,
-}
+_TIER_FROM: Final = (
+    (2800, task_pb2.SIZE_TIER_4K),
+    (1448, task_pb2.SIZE_TIER_2K),
+    (724, task_pb2.SIZE_TIER_1K),
+    (0, task_pb2.SIZE_TIER_512),
+)
+"""Side of the square of the same area from which a tier begins: half-way in proportion, but 3840 x 2160 is 4K."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def _settle_tier(settled: task_pb2.OutputSpec, flags: Flags, notes: Notes) -> No
     field, asked = "output.size_tier", settled.size_tier
     if settled.width:
         side = math.sqrt(settled.width * settled.height)
-        settled.size_tier = min(_TIER_SIDES, key=lambda tier: abs(math.log(side / _TIER_SIDES[tier])))
+        settled.size_tier = next(tier for least, tier in _TIER_FROM if side >= least)
         if asked and asked != settled.size_tier:
             notes.mapped(field, _tier(asked), _tier(settled.size_tier), "what width and height come to")
         elif not asked:

@@ -31,7 +31,7 @@ _MOST_PATHS: Final = 4_000
 _ANY: Final = "?"
 _NUMBER: Final = "#"
 _SMALLEST, _LARGEST = 4, 999
-_ITEM: Final = re.compile(r"\(([^()\[\]]*)\)|\[([^()\[\]]*)\]|(\.\.\.)|([^\s()\[\]]+)")
+_ITEM: Final = re.compile(r"\(([^()\[\]]*)\)|\[([^()\[\]]*)\]|(\.\.\.)|((?:(?!\.\.\.)[^\s()\[\]])+)")
 
 
 @dataclass(frozen=True, slots=True)

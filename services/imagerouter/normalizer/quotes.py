@@ -35,6 +35,8 @@ _PAIRS: Final = {
 _APOSTROPHES: Final = "'\u2019"
 _STRUCTURE: Final = re.compile(r'\\.|["{}\[\]\n]')
 _COLON: Final = re.compile(r"\s{0,8}[:\uff1a]")
+_COMMAS: Final = ",;\uff0c\u3001 "
+"""American typesetting puts a sentence's comma inside the quotes."""
 _JSON_KEYS: Final = 3
 """Keys from which a prompt is JSON-shaped, well-formed or not."""
 
@@ -68,7 +70,9 @@ def render_strings(text: str, split: Sequence[Word], findings: Findings, rules: 
         prose = [*straight, *_paired(text)]
     found.extend(_meant(sorted(prose, key=lambda quoted: quoted.start), text, split, findings, lettered=lettered))
     found.sort(key=lambda quoted: quoted.start)
-    kept = dict.fromkeys(string for quoted in found if (string := quoted.text.strip()) and _has_letter(string))
+    kept = dict.fromkeys(
+        string for quoted in found if (string := quoted.text.rstrip(_COMMAS).strip()) and _has_letter(string)
+    )
     return list(kept)[:_MOST]
 
 

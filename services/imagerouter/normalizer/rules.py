@@ -78,7 +78,7 @@ class Scoring(_Data):
     render_strings_counted: int = Field(ge=0)
     picture_points_at_most: float = Field(ge=0)
     bulk_count: int = Field(gt=1)
-    vague_words_at_most: int = Field(gt=0)
+    vague_content_at_most: float = Field(ge=0)
 
 
 class Generic(_Data):
@@ -134,6 +134,7 @@ class Findings:
     """Words that are part of a cue for a string to render."""
     negations: frozenset[int]
     generic: frozenset[int]
+    """Words that say nothing about the picture: stop words, vague phrases, names of lettered works."""
 
     def of(self, *signals: Signal) -> list[Fired]:
         """The fired rules that have one of these signals."""
@@ -166,6 +167,8 @@ class Rules:
             else:
                 first.setdefault(match.phrase, match.start)
                 times[match.phrase] = times.get(match.phrase, 0) + 1
+                if self.data.rule[match.phrase].signal in ("deliverable", "vague"):
+                    covered[self._generic].update(range(match.start, match.end))
         return Findings(
             fired=tuple(Fired(self.data.rule[n], first[n], times[n]) for n in sorted(first)),
             cues=frozenset(covered[self._cue]),

@@ -104,7 +104,7 @@ def _check_output(output: task_pb2.OutputSpec, limits: Limits) -> None:
     _check_enum("output.quality", output.quality, task_pb2.Quality)
     _check_enum("output.format", output.format, task_pb2.OutputFormat)
     _check_enum("output.background", output.background, task_pb2.Background)
-    if not 0 <= output.count <= limits.count:
+    if output.HasField("count") and not 1 <= output.count <= limits.count:
         raise InvalidField("output.count", f"must be 1 to {limits.count}")
     for side, pixels, other in (
         ("width", output.width, output.height),

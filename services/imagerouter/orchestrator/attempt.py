@@ -85,23 +85,24 @@ class Attempter:
 
     async def _send(self, attempt: PlannedAttempt, task: task_pb2.Task) -> attempt_pb2.Outcome:
         request = adapter.GenerateRequest(attempt_id=attempt.attempt_id, task=task, route=attempt.route)
+        outcome = None
         try:
             async with aclosing(self.calls.generate(request)) as events:
-                async for event in events:
+                async for event in events:  # to the end of the stream: leaving early would cancel the call
                     match event.WhichOneof("event"):
                         case "outcome":
-                            return event.outcome
+                            outcome = event.outcome
                         case "preview":
                             self.on_preview(attempt.attempt_id, event.preview)
         except grpc.aio.AioRpcError as error:
-            return broken_call(error)
+            return outcome or broken_call(error)
         except asyncio.CancelledError:
-            return attempt_pb2.Outcome(
+            return outcome or attempt_pb2.Outcome(
                 kind=attempt_pb2.OUTCOME_KIND_CANCELLED,
                 phase=attempt_pb2.PHASE_SENT_UNKNOWN,
                 message="cancelled while the provider was at work",
             )
-        return attempt_pb2.Outcome(
+        return outcome or attempt_pb2.Outcome(
             kind=attempt_pb2.OUTCOME_KIND_MALFORMED_REPLY,
             phase=attempt_pb2.PHASE_SENT_UNKNOWN,
             message="the adapter's stream ended without an outcome",

@@ -12,6 +12,7 @@ import grpc.aio
 
 from imagerouter.runtime import names
 from imagerouter.runtime.calls import ObservedChannel
+from imagerouter.runtime.health import ACCEPTING
 from imagerouter.runtime.streams import cancelled_after
 
 __all__ = ["cancelled_after", "open_channel", "service_config"]
@@ -32,7 +33,7 @@ def open_channel(
     retry_reads: Sequence[str] = (),
     max_message_bytes: int = 512 * 1024,
     default_timeout_s: float | None = None,
-    health_service: str = "",
+    health_service: str = ACCEPTING,
     credentials: grpc.ChannelCredentials | None = None,
 ) -> grpc.aio.Channel:
     """Open a channel; close it with `async with` or `await channel.close()`. Connections are made when first needed.
@@ -43,8 +44,8 @@ def open_channel(
             in all. Never list what costs money: UNAVAILABLE does not say that nothing was done.
         max_message_bytes: the largest message sent or received, in bytes.
         default_timeout_s: for calls that give none; the deadline of the work at hand shortens it all the same.
-        health_service: watch this service's health on each address and leave those that are not serving. With a single
-            address, calls then fail while it drains.
+        health_service: watch this entry of each address's health and leave those that are not serving. By default that
+            is whoever began to drain; empty watches nothing, and then a call may be lost when a server stops.
         credentials: TLS; plaintext without.
 
     """

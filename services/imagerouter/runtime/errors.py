@@ -5,7 +5,7 @@
     ├── NotFound                  NOT_FOUND            an image or artifact is not the tenant's
     ├── AlreadyExists             ALREADY_EXISTS       a request_id with another payload
     ├── DeadlinePast              DEADLINE_EXCEEDED    too late on arrival; nothing was spent
-    ├── TimedOut                  DEADLINE_EXCEEDED    a dependency did not answer in time; it may have done the work
+    ├── TimedOut                  DEADLINE_EXCEEDED    time ran out, of a dependency or of the image
     ├── PreconditionFailed        FAILED_PRECONDITION  no route, refused, budget gone, wrong state
     ├── Unauthenticated           UNAUTHENTICATED      no credential we know
     ├── Cancelled                 CANCELLED            the image was cancelled
@@ -125,7 +125,10 @@ class DeadlinePast(_FieldError):
 
 
 class TimedOut(ImageRouterError):
-    """A dependency did not answer before the deadline: it may have done the work. See `metadata["phase"]`."""
+    """Time ran out and something may have been spent: a dependency's (see `metadata["phase"]`), or an image's.
+
+    The image's own time has the reason TIME_EXHAUSTED.
+    """
 
     code = grpc.StatusCode.DEADLINE_EXCEEDED
     default_reason = "DEPENDENCY_UNAVAILABLE"

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from typing import Final
 
+# Scope
+
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
 """The published schema that the conventional names belong to."""
 
 INSTRUMENTATION: Final = "imagerouter"
 """The instrumentation scope of every tracer and meter of ours."""
 
-# --- spans
+# Spans
 
 SPAN_NORMALIZE: Final = "imagerouter.normalize"
 """Reading any shape of prompt into one task."""
@@ -48,7 +50,7 @@ SPAN_ARTIFACT_GET: Final = "imagerouter.artifact.get"
 SPAN_RECOVER: Final = "imagerouter.recover"
 """Taking over an image whose owner is gone; linked to the span that the ledger names as its beginning."""
 
-# --- attributes: RPC
+# Attributes of RPCs
 
 RPC_SYSTEM_NAME: Final = "rpc.system.name"
 """Always "grpc"."""
@@ -60,10 +62,10 @@ RPC_STATUS_CODE: Final = "rpc.status_code"
 """The status code as a word: "OK", "UNAVAILABLE"."""
 
 ERROR_TYPE: Final = "error.type"
-"""What kind of error: our reason ("NO_ROUTE") or else the status code; an exception's class inside a process."""
+"""What kind of error: the status code of a call ("UNAVAILABLE"), the class of an exception inside a process."""
 
 SERVER_ADDRESS: Final = "server.address"
-"""The host of the channel's target; on a server, of its own address."""
+"""The host of the channel's target; CLIENT spans and metrics only."""
 
 SERVER_PORT: Final = "server.port"
 """The port that goes with `server.address`."""
@@ -75,9 +77,9 @@ TENANT: Final = "imagerouter.tenant"
 """The tenant's name. On spans and log lines, never on metrics."""
 
 PEER_CLASS: Final = "imagerouter.peer.class"
-"""Where a call came from: "loopback", "private", "public", "unix" or "unknown". Never the address."""
+"""Where a served call came from: "loopback", "private", "public", "unix" or "unknown". Never the address."""
 
-# --- attributes: image and task
+# Attributes of images and tasks
 
 IMAGE_NAME: Final = "imagerouter.image.name"
 """The image's resource name, "images/{id}"."""
@@ -103,7 +105,7 @@ BUDGET_LEFT_MICROS: Final = "imagerouter.budget.left_micros"
 DEADLINE_LEFT_MS: Final = "imagerouter.deadline.left_ms"
 """Time left for the image, in milliseconds."""
 
-# --- attributes: decision
+# Attributes of decisions
 
 DECISION_ID: Final = "imagerouter.decision.id"
 """The decision's UUID in the ledger."""
@@ -150,7 +152,7 @@ POLICY_VERSION: Final = "imagerouter.policy.version"
 CATALOGUE_VERSION: Final = "imagerouter.catalogue.version"
 """The model data that was decided on."""
 
-# --- attributes: attempt
+# Attributes of attempts
 
 ATTEMPT_ID: Final = "imagerouter.attempt.id"
 """The attempt's UUID."""
@@ -176,7 +178,7 @@ ATTEMPT_COST_MICROS: Final = "imagerouter.attempt.cost_micros"
 ATTEMPT_COST_ESTIMATED: Final = "imagerouter.attempt.cost_estimated"
 """True if the cost is our upper estimate, because the provider gave no usage."""
 
-# --- attributes: escalation and fallback
+# Attributes of escalations and fallbacks
 
 ESCALATION_FROM: Final = "imagerouter.escalation.from"
 """The model whose output missed."""
@@ -187,7 +189,7 @@ ESCALATION_TO: Final = "imagerouter.escalation.to"
 ESCALATION_REASON: Final = "imagerouter.escalation.reason"
 """What it missed: the name of the failed check, or "chain_depth"."""
 
-# --- attributes: evaluation
+# Attributes of evaluations
 
 EVALUATION_VERDICT: Final = "imagerouter.evaluation.verdict"
 """The evaluator's recommendation: "ACCEPT", "RETRY", "ESCALATE", "RESET"."""
@@ -198,7 +200,7 @@ EVALUATION_P_ACCEPT: Final = "imagerouter.evaluation.p_accept"
 EVALUATION_FAILED_CHECKS: Final = "imagerouter.evaluation.failed_checks"
 """The names of the checks that failed."""
 
-# --- attributes: ledger and artifacts
+# Attributes of ledger and artifacts
 
 LEDGER_OPERATION: Final = "imagerouter.ledger.operation"
 """Which transaction: "plan_attempt", "mark_sent", "record_outcome" and so on."""
@@ -215,7 +217,7 @@ ARTIFACT_SIZE_BYTES: Final = "imagerouter.artifact.size_bytes"
 ARTIFACT_MEDIA_TYPE: Final = "imagerouter.artifact.media_type"
 """What the artifact's first bytes say it is."""
 
-# --- attributes: provider call (GenAI)
+# Attributes of provider calls (GenAI)
 
 GEN_AI_OPERATION_NAME: Final = "gen_ai.operation.name"
 """What the provider was asked for: "generate_content" (Gemini), "image_generation" or "image_edit" (OpenAI Images)."""
@@ -256,7 +258,7 @@ GEN_AI_USAGE_IMAGE_OUTPUT_TOKENS: Final = "gen_ai.usage.image.output_tokens"
 HTTP_STATUS_CODE: Final = "http.response.status_code"
 """The HTTP status of the provider's answer."""
 
-# --- events
+# Events
 
 EVENT_DECISION: Final = "imagerouter.route.decision"
 """The decision as data, with the `imagerouter.decision.*` attributes."""
@@ -279,7 +281,7 @@ EVENT_EVALUATION: Final = "gen_ai.evaluation.result"
 EVENT_PHASE: Final = "imagerouter.attempt.phase_reached"
 """An attempt got further: accepted, sent, answered."""
 
-# --- metrics
+# Metrics
 
 METRIC_RPC_SERVER_DURATION: Final = "rpc.server.call.duration"
 """Histogram, seconds: served calls, by method and status code."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Iterable, Mapping
@@ -34,6 +35,10 @@ SERVER_FAULTS: Final = frozenset(
 """Codes that make a SERVER span an error. All others are the caller's business."""
 
 _MAX_TRACESTATE = 512
+_TRACESTATE_MEMBER = re.compile(
+    r"([a-z][_0-9a-z\-*/]{0,255}|[a-z0-9][_0-9a-z\-*/]{0,240}@[a-z][_0-9a-z\-*/]{0,13})"
+    r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+)
 _propagator = TraceContextTextMapPropagator()
 _tracer = trace.get_tracer(names.INSTRUMENTATION, schema_url=names.SCHEMA_URL)
 _meter = metrics.get_meter(names.INSTRUMENTATION, schema_url=names.SCHEMA_URL)
@@ -68,7 +73,7 @@ def is_observed(method: str) -> bool:
 def parent_context(metadata: Metadata) -> Context:
     """Return the W3C trace context of incoming metadata: the caller's, or an empty one if it is not valid.
 
-    Repeated or oversized `tracestate` is dropped, as the specification allows; `traceparent` then still counts. No
+    An invalid or oversized `tracestate` is dropped, as the specification allows; `traceparent` then still counts. No
     baggage is read.
     """
     carrier: dict[str, list[str]] = {}
@@ -77,7 +82,7 @@ def parent_context(metadata: Metadata) -> Context:
             carrier.setdefault(key, []).append(value)
     if len(carrier.get("traceparent", [])) != 1:
         return Context()
-    if sum(map(len, carrier.get("tracestate", []))) > _MAX_TRACESTATE:
+    if "tracestate" in carrier and not _is_tracestate(",".join(carrier["tracestate"])):
         del carrier["tracestate"]
     return _propagator.extract(carrier, context=Context())
 
@@ -87,6 +92,14 @@ def trace_metadata(span: Span) -> list[tuple[str, str]]:
     carrier: dict[str, str] = {}
     _propagator.inject(carrier, context=trace.set_span_in_context(span, Context()))
     return list(carrier.items())
+
+
+def _is_tracestate(text: str) -> bool:
+    """Whether it may be handed to the SDK, which writes what it finds invalid into the log."""
+    if len(text) > _MAX_TRACESTATE:
+        return False
+    members = [member.strip() for member in text.split(",")]
+    return all(_TRACESTATE_MEMBER.fullmatch(member) for member in members if member)
 
 
 class Observation:

@@ -80,7 +80,7 @@ class ServedCall:
             raise DeadlinePast("", "the deadline was past on arrival")
         self._tenant = tenant_of(self._context)
         set_tenant(self._tenant)
-        self._seen.span.set_attribute(names.TENANT, self._tenant)
+        self._seen.span.set_attributes({names.TENANT: self._tenant, names.PEER_CLASS: self._peer})
 
     def _is_late(self) -> bool:
         left = self._context.time_remaining()

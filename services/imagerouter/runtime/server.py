@@ -77,7 +77,7 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._grpc)
         for service, ready in self._services.items():
             await self._health.add(service, ready)
-        await self._health.set_alive(True)
+        await self._health.begin()
         if self._settings.reflection:
             names = (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._grpc)
@@ -136,6 +136,7 @@ class Server:
         await self._health.drain()
         self.draining.set()
         until = asyncio.get_running_loop().time() + grace_s
+        self._health.servicer.end_watching()
         await self._grpc.stop(grace_s)
         # `stop` does not wait for handlers that have answered already (grpc#37239), nor for work without a call.
         pending = {task for task in self._work if not task.done()}

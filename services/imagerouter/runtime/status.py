@@ -55,6 +55,7 @@ _BY_REASON: Final[dict[str, type[errors.ImageRouterError]]] = {
     "OVERLOADED": errors.Overloaded,
     "TOO_LARGE": errors.TooLarge,
     "DEPENDENCY_UNAVAILABLE": errors.TimedOut,
+    "TIME_EXHAUSTED": errors.TimedOut,
 }
 
 

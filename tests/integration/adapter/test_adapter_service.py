@@ -301,6 +301,48 @@ async def test_a_store_that_stumbles_is_asked_again(failures: int, kind: str) ->
     assert outcome.cost_micros == 52_730
 
 
+class _Broken(ArtifactStore):
+    """A store with a defect."""
+
+    async def put(self, tenant: str, data: Any, **options: Any) -> artifact_pb2.ArtifactRef:
+        """Fail in a way that nobody thought of."""
+        raise ZeroDivisionError(PROMPT)
+
+    async def get(self, tenant: str, digest: str, **options: Any) -> bytes:
+        """The same."""
+        raise ZeroDivisionError(PROMPT)
+
+
+@PROVIDERS
+async def test_a_defect_after_the_answer_does_not_lose_the_bill(provider: str) -> None:
+    """If our own code fails over a paid answer, the outcome still says what it cost."""
+    store = _Broken(open_store("memory://")._objects)
+    request = make_request(MODELS[provider], prompt=PROMPT)
+    async with wire_server(good(provider)) as server, running_adapter(provider, server.url, store=store) as adapter:
+        outcome = await adapter.outcome(request)
+        again = await adapter.outcome(request)
+
+    assert words_of(outcome) == ("MALFORMED_REPLY", "CHARGED")
+    assert outcome.cost_micros == (52_730 if provider == "openai" else 33_615)
+    assert "zebra" not in str(outcome)
+    assert again == outcome
+
+
+@PROVIDERS
+async def test_a_defect_before_sending_is_not_sent(provider: str) -> None:
+    """If our own code fails over the inputs, nothing left, and the attempt ends all the same."""
+    store = _Broken(open_store("memory://")._objects)
+    request = make_request(MODELS[provider], mode=task_pb2.MODE_EDIT)
+    request.task.references.add(artifact=artifact_pb2.ArtifactRef(digest="0" * 64, size_bytes=9))
+    async with wire_server(good(provider)) as server, running_adapter(provider, server.url, store=store) as adapter:
+        outcome = await adapter.outcome(request)
+        again = await adapter.outcome(request)
+
+    assert words_of(outcome) == ("INVALID_REQUEST", "NOT_SENT")
+    assert not server.received
+    assert again == outcome
+
+
 async def test_models_are_described_from_the_catalogue() -> None:
     """DescribeModels lists the provider's models and no other's."""
     async with running_adapter("google", "http://127.0.0.1:1") as adapter:

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from evaluator_pictures import NOT_IMAGES, bomb, encoded, noise, scene
 from evaluator_rig import LIMITS, pool, slow
 from PIL import Image
 
@@ -22,6 +21,7 @@ from imagerouter.evaluator.measurement import Measurement, Problem
 from imagerouter.evaluator.pool import SandboxPool
 from imagerouter.evaluator.worker import Worker
 from imagerouter.runtime.errors import Unavailable
+from tests.unit.evaluator.evaluator_pictures import NOT_IMAGES, bomb, encoded, noise, scene
 
 GOOD = encoded(scene())
 
@@ -106,9 +106,9 @@ async def test_the_sandbox_measures_what_the_decoder_measures(sandboxes: Sandbox
     pictures += [encoded(scene().convert(mode)) for mode in ("1", "L", "LA", "P", "RGBA")]
     pictures += [encoded(scene().convert("CMYK"), "JPEG"), encoded(scene(), "JPEG", progressive=True)]
     pictures += [encoded(Image.new("I;16", (90, 40), 40_000)), encoded(scene(), "WEBP", lossless=True)]
-    pictures += [
-        encoded(scene(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0")
-    ]
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    pictures += [encoded(scene(), "JPEG", exif=turned)]
 
     for picture in pictures:
         assert await sandboxes.measure(picture) == measure(picture, LIMITS)
@@ -121,7 +121,7 @@ async def test_the_sandbox_has_nothing_to_steal(sandboxes: SandboxPool, monkeypa
     async with pool() as later:
         (pid,) = processes(later)
         process = Path(f"/proc/{pid}")
-        assert sorted(os.listdir(process / "fd")) == ["0", "1", "2"]
+        assert sorted(entry.name for entry in (process / "fd").iterdir()) == ["0", "1", "2"]
         assert b"canary" not in (process / "environ").read_bytes()
         assert os.getsid(pid) == pid
         assert "Seccomp:\t2" in (process / "status").read_text()
@@ -290,7 +290,9 @@ async def test_closing_ends_every_process_and_every_wait() -> None:
 async def test_a_service_that_is_killed_leaves_no_sandbox_behind() -> None:
     """The processes end when the pipe from their service does, even if the service could not say goodbye."""
     source = (
-        "import sys; from imagerouter.evaluator.worker import Worker; from imagerouter.evaluator.measurement import Limits\n"
+        "import sys\n"
+        "from imagerouter.evaluator.measurement import Limits\n"
+        "from imagerouter.evaluator.worker import Worker\n"
         "worker = Worker(Limits.from_json(sys.argv[1]), 10); worker.wait_ready()\n"
         "print(worker.pid, flush=True); sys.stdin.read()"
     )

@@ -2,11 +2,11 @@
 
     python ledger_crash.py DIRECTORY SEED MODE
 
-Each life is a forked process that claims what the former left, goes on, and kills itself with SIGKILL at a random point:
-before or after a statement, before a commit, before or after the provider call. The provider writes a journal of what it
-executed, flushed before it answers. After each death the parent looks at ledger and journal; when a life ends by itself,
-all images have ended. Prints what was found as JSON. MODE `resend` is an orchestrator that sends SENT attempts again, to
-prove that the check finds it.
+Each life is a forked process that claims what the former left, goes on, and kills itself with SIGKILL at a random
+point: before or after a statement, before a commit, before or after the provider call. The provider writes a journal of
+what it executed, flushed before it answers. After each death the parent looks at ledger and journal; when a life ends
+by itself, all images have ended. Prints what was found as JSON. MODE `resend` is an orchestrator that sends SENT
+attempts again, to prove that the check finds it.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ from sqlalchemy.engine import Engine
 from imagerouter.api.common.v1 import attempt_pb2
 from imagerouter.ledger import Created, Ledger, open_ledger
 
-IMAGES = 5
+IMAGES = 6
 BUDGET = 100
 RESERVED = 30
-MAX_LIVES = 200
+MAX_LIVES = 100
 _RANK = {"PLANNED": 0, "SENT": 1}
 _DONE = 2
 
@@ -58,7 +58,7 @@ class Life:
         self._url = f"sqlite+aiosqlite:///{directory / 'ledger.db'}"
         self._resend = mode == "resend"
         self._dice = dice
-        self._points = dice.randrange(1, 160)
+        self._points = dice.randrange(1, 400)
         self._now = later(3600 * number)  # every lease of a former life has run out
         self._until = later(3600 * number + 60)
         self._owner = f"life-{number}"
@@ -204,7 +204,7 @@ def inspect(
             found.append(f"events with gaps: {image_id}")
         if (state != "RUNNING") != (kinds[-1:] == ["ended"]) or kinds[:1] != ["accepted"] or kinds.count("ended") > 1:
             found.append(f"events out of order: {image_id} {kinds}")
-    if finished and [state for _, state, _ in images if state != "RUNNING"].__len__() != IMAGES:
+    if finished and [state != "RUNNING" for _, state, _ in images] != [True] * IMAGES:
         found.append(f"not all images ended once: {images}")
     return attempts
 

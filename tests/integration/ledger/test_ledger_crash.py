@@ -33,16 +33,19 @@ async def die_often(directory: Path, seed: int, mode: str) -> Any:
     return json.loads(out)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 async def test_ledger_is_consistent_after_every_kill(tmp_path: Path, seed: int) -> None:
-    """However often it is killed, states only go forward, nothing is sent twice, and every charge is booked or UNKNOWN."""
+    """At every kill states only went forward, nothing was sent twice, and every charge is booked or UNKNOWN."""
     result = await die_often(tmp_path / "safe", seed, "safe")
     assert result["found"] == []
-    assert result["kills"] >= 3
+    assert result["kills"] >= 5
     assert result["attempts"] >= 5
 
 
 async def test_an_orchestrator_that_resends_is_found_out(tmp_path: Path) -> None:
     """The check above can fail: sending SENT attempts again is seen as double execution."""
-    found = [(await die_often(tmp_path / str(seed), seed, "resend"))["found"] for seed in (1, 2, 3)]
-    assert any("executed twice" in entry for entries in found for entry in entries)
+    for seed in (1, 2, 3, 4, 5):
+        result = await die_often(tmp_path / str(seed), seed, "resend")
+        if any(entry.startswith("executed twice") for entry in result["found"]):
+            return
+    pytest.fail("no double execution in five runs: the check is blind")

@@ -1,4 +1,4 @@
-"""Servers and stubs for the runtime's own tests: one service with every kind of RPC, its behaviour given by the test."""
+"""Servers and stubs for the runtime's own tests: one service with every kind of RPC, behaving as the test says."""
 
 from __future__ import annotations
 
@@ -60,6 +60,15 @@ class Stub:
 def text(value: str = "") -> StringValue:
     """A message."""
     return StringValue(value=value)
+
+
+async def finished(call: Any) -> None:
+    """Wait for a call of any kind to end; raises what it ends with."""
+    if hasattr(call, "__aiter__"):
+        async for _ in call:
+            pass
+    else:
+        await call
 
 
 async def echo(request: StringValue, context: Any) -> StringValue:

@@ -1,7 +1,7 @@
 """A service in a process of its own, put together as every `main.py` is.
 
-`Unary` sleeps for as many seconds as it is asked to, or passes the call on if RIG_TARGET is set; `Read` spawns work that
-ends by writing RIG_FILE; `Answers` streams until the drain begins.
+`Unary` sleeps for as many seconds as it is asked to, or passes the call on if RIG_TARGET is set; `Read` spawns work
+that ends by writing RIG_FILE; `Answers` streams until the drain begins.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from runtime_rig import SERVICE, Stub, echo, path, running, served, settings, text
+from runtime_rig import SERVICE, Stub, echo, finished, path, running, served, settings, text
 
 from imagerouter.api.adapter.v1 import adapter_service_pb2, adapter_service_pb2_grpc
 from imagerouter.api.artifact.v1 import artifact_service_pb2, artifact_service_pb2_grpc
@@ -25,11 +25,7 @@ SECRET = "postgres://user:CANARY@db/x"
 
 async def _failure(call: Any) -> grpc.aio.AioRpcError:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        if hasattr(call, "__aiter__"):
-            async for _ in call:
-                pass
-        else:
-            await call
+        await finished(call)
     return caught.value
 
 

@@ -72,7 +72,7 @@ async def test_draining_is_said_first() -> None:
     """When the drain begins, readiness goes at once and liveness stays, while calls are still served."""
     async with (
         running(changes={"drain_settle_s": 0.5}, Unary=echo) as (server, port),
-        open_channel(f"127.0.0.1:{port}") as channel,
+        open_channel(f"127.0.0.1:{port}", health_service="") as channel,
     ):
         await _becomes(channel, SERVICE, SERVING)
         order: list[str] = []

@@ -76,23 +76,41 @@ async def test_retries_are_throttled() -> None:
 
 
 async def test_paying_calls_are_never_resent() -> None:
-    """A server killed under a call that is no listed read leaves one execution, whatever the client's channel can do."""
+    """A server killed under calls that are no listed reads leaves one execution of each, and typed errors."""
     begun = Counter[str]()
 
     async def work(request: Any, context: Any) -> Any:
         begun[request.value] += 1
         await asyncio.sleep(60)
 
-    async with running(Unary=work) as (one, first), served(Unary=work) as second:
-        target = f"ipv4:127.0.0.1:{first},127.0.0.1:{second}"
-        async with open_channel(target, retry_reads=[path("Read")]) as channel:
-            calls = [asyncio.ensure_future(_outcome(Stub(channel).Unary(text(str(i)), timeout=2))) for i in range(20)]
-            await asyncio.sleep(0.3)
-            await one.stop(0)
-            outcomes = await asyncio.gather(*calls)
+    async with (
+        running(Unary=work, Read=_named("a")) as (one, first),
+        served(Unary=work, Read=_named("b")) as second,
+        open_channel(f"ipv4:127.0.0.1:{first},127.0.0.1:{second}", retry_reads=[path("Read")]) as channel,
+    ):
+        stub = Stub(channel)
+        await _until_answered_by(stub.Read, {"a", "b"})
+        calls = [asyncio.ensure_future(_outcome(stub.Unary(text(str(i)), timeout=1))) for i in range(20)]
+        await asyncio.sleep(0.3)
+        await one.stop(0)
+        outcomes = Counter(await asyncio.gather(*calls))
 
     assert set(begun.values()) == {1}
-    assert "UNAVAILABLE" in outcomes
+    assert outcomes == {"UNAVAILABLE": 10, "DEADLINE_EXCEEDED": 10}
+
+
+def _named(name: str) -> Any:
+    async def behaviour(request: Any, context: Any) -> Any:
+        return text(name)
+
+    return behaviour
+
+
+async def _until_answered_by(method: Any, names: set[str]) -> None:
+    seen: set[str] = set()
+    async with asyncio.timeout(5):
+        while seen != names:
+            seen.add((await method(text())).value)
 
 
 async def _outcome(call: Any) -> str:
@@ -229,21 +247,14 @@ async def test_the_age_grace_is_not_endless() -> None:
 
 async def test_all_addresses_are_used() -> None:
     """Calls go round over all addresses of a target."""
-
-    def named(name: str) -> Any:
-        async def unary(request: Any, context: Any) -> Any:
-            return text(name)
-
-        return unary
-
-    async with served(Unary=named("a")) as a, served(Unary=named("b")) as b:
-        async with open_channel(f"ipv4:127.0.0.1:{a},127.0.0.1:{b}") as channel:
-            stub = Stub(channel)
-            async with asyncio.timeout(5):
-                answers: Counter[str] = Counter()
-                while len(answers) < 2:
-                    answers[(await stub.Unary(text())).value] += 1
-            answers = Counter([(await stub.Unary(text())).value for _ in range(20)])
+    async with (
+        served(Unary=_named("a")) as a,
+        served(Unary=_named("b")) as b,
+        open_channel(f"ipv4:127.0.0.1:{a},127.0.0.1:{b}") as channel,
+    ):
+        stub = Stub(channel)
+        await _until_answered_by(stub.Unary, {"a", "b"})
+        answers = Counter([(await stub.Unary(text())).value for _ in range(20)])
 
     assert answers == {"a": 10, "b": 10}
 
@@ -251,23 +262,19 @@ async def test_all_addresses_are_used() -> None:
 @pytest.mark.slow
 async def test_new_replicas_are_found() -> None:
     """A replica added to DNS takes traffic within seconds: connections age, and names are looked up again."""
-
-    def named(name: str) -> Any:
-        async def unary(request: Any, context: Any) -> Any:
-            return text(name)
-
-        return unary
-
     changes = {"connection_age_s": 1.0}
-    async with DnsServer(["127.0.0.1"]) as dns, served(changes=changes, Unary=named("a")) as port:
-        async with open_channel(f"dns://127.0.0.1:{dns.port}/rig.test:{port}") as channel:
-            stub = Stub(channel)
-            assert (await stub.Unary(text(), timeout=10)).value == "a"
-            async with served(changes=changes | {"listen": f"127.0.0.2:{port}"}, Unary=named("b")):
-                dns.addresses.append("127.0.0.2")
-                async with asyncio.timeout(12):
-                    while (await stub.Unary(text(), timeout=5)).value != "b":
-                        await asyncio.sleep(0.05)
+    async with (
+        DnsServer(["127.0.0.1"]) as dns,
+        served(changes=changes, Unary=_named("a")) as port,
+        open_channel(f"dns://127.0.0.1:{dns.port}/rig.test:{port}") as channel,
+    ):
+        stub = Stub(channel)
+        assert (await stub.Unary(text(), timeout=10)).value == "a"
+        async with served(changes=changes | {"listen": f"127.0.0.2:{port}"}, Unary=_named("b")):
+            dns.addresses.append("127.0.0.2")
+            async with asyncio.timeout(12):
+                while (await stub.Unary(text(), timeout=5)).value != "b":
+                    await asyncio.sleep(0.05)
 
 
 async def test_a_restarted_server_is_found_again() -> None:
@@ -290,24 +297,18 @@ async def test_a_restarted_server_is_found_again() -> None:
 
 
 async def test_callers_leave_a_draining_server() -> None:
-    """A channel that watches health leaves an address as soon as it is not ready, while the others serve on."""
-
-    def named(name: str) -> Any:
-        async def unary(request: Any, context: Any) -> Any:
-            return text(name)
-
-        return unary
-
+    """A channel leaves an address as soon as it drains, while the others serve on."""
     slow_drain = {"drain_settle_s": 3.0}
-    async with running(changes=slow_drain, Unary=named("a")) as (server, a), served(Unary=named("b")) as b:
-        async with open_channel(f"ipv4:127.0.0.1:{a},127.0.0.1:{b}", health_service="rig.Rig") as channel:
-            stub = Stub(channel)
-            seen: set[str] = set()
-            while len(seen) < 2:
-                seen.add((await stub.Unary(text(), timeout=5, wait_for_ready=True)).value)
-            drain = asyncio.create_task(server.drain())
-            await asyncio.sleep(0.3)
-            after = {(await stub.Unary(text())).value for _ in range(20)}
-            drain.cancel()
+    async with (
+        running(changes=slow_drain, Unary=_named("a")) as (server, a),
+        served(Unary=_named("b")) as b,
+        open_channel(f"ipv4:127.0.0.1:{a},127.0.0.1:{b}") as channel,
+    ):
+        stub = Stub(channel)
+        await _until_answered_by(stub.Unary, {"a", "b"})
+        drain = asyncio.create_task(server.drain())
+        await asyncio.sleep(0.3)
+        after = {(await stub.Unary(text())).value for _ in range(20)}
+        drain.cancel()
 
     assert after == {"b"}

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -24,8 +23,7 @@ from imagerouter.storage import open_store
 
 async def main() -> None:
     store = open_store(sys.argv[1])
-    print("begun", flush=True)
-    for number in itertools.count():
+    for number in itertools.count(int(sys.argv[2])):
         await store.put("acme", number.to_bytes(4, "big") * {SIZE // 4})
 
 asyncio.run(main())
@@ -57,27 +55,32 @@ def artifacts(directory: Path) -> list[Path]:
     return [path for path in directory.rglob("*") if re.fullmatch("[0-9a-f]{64}", path.name)]
 
 
+def staged(directory: Path) -> list[Path]:
+    """Find all files that are not yet, or never will be, artifacts."""
+    return [path for path in directory.rglob("*#*") if path.is_file()]
+
+
 async def test_a_killed_writer_leaves_no_half_artifact(tmp_path: Path) -> None:
     """At no moment, nor after SIGKILL, has a file under an artifact's name fewer bytes than the artifact.
 
     What a kill leaves behind does not stand in the way of the next upload.
     """
-    for round_ in range(6):
-        writer = subprocess.Popen([sys.executable, "-c", WRITER, tmp_path.as_uri()], stdout=subprocess.PIPE, text=True)
-        assert writer.stdout is not None
+    for _ in range(5):
+        before = len(artifacts(tmp_path))
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, tmp_path.as_uri(), str(before)])
         with writer:
-            writer.stdout.readline()
-            until = time.monotonic() + 0.08 + 0.037 * round_
-            while time.monotonic() < until:
+            # One artifact whole, then the kill falls while another is being written.
+            while len(artifacts(tmp_path)) == before or not staged(tmp_path):
                 assert {path.stat().st_size for path in artifacts(tmp_path)} <= {SIZE}
             writer.kill()
+    assert staged(tmp_path)
     whole = artifacts(tmp_path)
     assert whole
     for path in whole:
         assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
 
     store = open_store(tmp_path.as_uri())
-    for number in range(len(whole) + 1):
+    for number in range(len(whole) + 2):
         ref = await store.put("acme", number.to_bytes(4, "big") * (SIZE // 4))
         assert (await store.stat("acme", ref.digest)).size_bytes == SIZE
 

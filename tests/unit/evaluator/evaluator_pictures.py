@@ -6,6 +6,7 @@ import io
 import random
 import struct
 import zlib
+from functools import cache
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
@@ -62,6 +63,7 @@ def png_header(width: int, height: int, *, depth: int = 8, colour: int = 2) -> b
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
 
 
+@cache
 def bomb(side: int) -> bytes:
     """Make a small PNG of one bit a pixel that decodes to `side` times `side` pixels."""
     row = bytes(1 + (side + 7) // 8)

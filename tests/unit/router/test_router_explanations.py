@@ -6,13 +6,18 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
-from router_cases import edit, excluded, generate, models, request
 
 from imagerouter.api.common.v1 import route_pb2, task_pb2
 from imagerouter.api.router.v1 import router_service_pb2
 from imagerouter.catalogue import Catalogue
+from imagerouter.router import Policy
+from imagerouter.router.candidates import find_candidates
+from imagerouter.router.history import Past
+from imagerouter.router.ranking import ranked
+from imagerouter.router.request import read_limits
 from imagerouter.runtime.errors import PreconditionFailed
 from imagerouter.runtime.status import to_status
+from tests.unit.router.router_cases import edit, excluded, generate, models, request
 
 Decide = Callable[[router_service_pb2.RouteRequest], route_pb2.Decision]
 
@@ -136,6 +141,15 @@ def test_no_route_with_long_reasons_keeps_its_size(decide: Decide, catalogue: Ca
     assert sum(len(key.encode()) + len(value.encode()) for key, value in metadata.items()) <= 3100
     assert all(len(value.encode()) <= 240 for value in metadata.values())
     assert metadata["gpt-image-2"].startswith("UNAVAILABLE: é")
+
+
+def test_what_no_criterion_tells_apart_goes_by_tier_and_name(policy: Policy, catalogue: Catalogue) -> None:
+    """The last tie-break is the lower tier, then the id, whatever order the candidates come in."""
+    asked = request(generate())
+    limits = read_limits(asked, Past(), catalogue)
+    candidates, _ = find_candidates(asked.task, limits, policy, catalogue)
+    order = [(each.model.tier, each.model.id) for each in ranked(candidates[::-1], [])]
+    assert order == sorted(order)
 
 
 def test_no_prompt_is_quoted(decide: Decide) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from router_cases import chain, edit, generate, models, request
 
 from imagerouter.api.common.v1 import route_pb2, task_pb2
 from imagerouter.api.router.v1 import router_service_pb2
+from tests.unit.router.router_cases import chain, edit, generate, models, request
 
 Decide = Callable[[router_service_pb2.RouteRequest], route_pb2.Decision]
 

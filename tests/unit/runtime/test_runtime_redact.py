@@ -87,12 +87,8 @@ async def test_exception_texts_lose_the_request(lines: io.StringIO, text: str) -
     request = router_service_pb2.RouteRequest()
     request.task.prompt = PROMPT
     redact.serving(request)
-    try:
-        raise ValueError(f"cannot parse: {text}")
-    except ValueError as error:
-        get_log("x").error("event", exc_info=error)
-    finally:
-        redact.serving(None)
+    get_log("x").error("event", exc_info=ValueError(f"cannot parse: {text}"))
+    redact.serving(None)
 
     logged = _only(lines)["exception"][0]["text"]  # type: ignore[index]
     assert logged.startswith("cannot parse: ")
@@ -102,13 +98,17 @@ async def test_exception_texts_lose_the_request(lines: io.StringIO, text: str) -
 def test_exceptions_keep_what_is_of_use(lines: io.StringIO) -> None:
     """An exception is logged with class, text and frames of itself and its cause, without local variables."""
     canary = "canary-local"
-    try:
+
+    def decide() -> None:
+        canary_too = canary + "!"
         try:
-            raise KeyError("tier")
+            {}[f"{len(canary_too) and 'tier'}"]
         except KeyError as cause:
             raise RuntimeError("no policy") from cause
-    except RuntimeError:
-        get_log("x").exception("event")
+
+    with pytest.raises(RuntimeError) as caught:
+        decide()
+    get_log("x").error("event", exc_info=caught.value)
 
     first, second = _only(lines)["exception"]  # type: ignore[misc]
     assert (first["type"], first["text"], second["type"], second["text"]) == (

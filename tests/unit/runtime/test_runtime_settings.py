@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from imagerouter.runtime.redact import redact_text
 from imagerouter.runtime.settings import ConfigError, ServiceSettings, load_settings, read_settings
@@ -16,7 +16,7 @@ class AdapterLike(ServiceSettings):
 
     provider: str
     api_key: SecretStr
-    targets: dict[str, str] = {}
+    targets: dict[str, str] = Field(default_factory=dict)
 
 
 @pytest.fixture(autouse=True)

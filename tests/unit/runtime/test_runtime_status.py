@@ -30,6 +30,7 @@ EVERY = (
     errors.DeadlinePast("constraints.deadline", "is past"),
     errors.PreconditionFailed("no model fits", reason="NO_ROUTE", metadata={"gpt-image-2": "LATENCY: p50 45000 ms"}),
     errors.TimedOut("no answer in time", metadata={"phase": "sent_unknown"}),
+    errors.TimedOut("the image's time is over", reason="TIME_EXHAUSTED", metadata={"attempts": "1"}),
     errors.Unauthenticated("no credential"),
     errors.Cancelled("cancelled", metadata={"name": "images/1"}),
     errors.QuotaExceeded(

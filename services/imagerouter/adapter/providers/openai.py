@@ -68,8 +68,10 @@ class OpenAIProvider:
             return
         wire = current_wire()
         reply: Reply | None = None
+        headers: Mapping[str, str] = {}
         try:
             answer = await self._send(request, call.attempt_id, call.read_timeout_s)
+            headers = answer.headers
             if request.stream:
                 async with aclosing(self._stream(answer.parse(), wire)) as items:
                     async for item in items:
@@ -78,14 +80,14 @@ class OpenAIProvider:
                             break
                         yield item
             else:
-                reply = await self._read(answer.content, answer.headers, wire)
+                reply = await self._read(answer.content, headers, wire)
         except openai.APIStatusError as error:
             reply = self._failed(error.status_code, error.body, error.response.headers)
         except openai.APIConnectionError as error:
             reply = Reply(transport_failure(error, wire))
         except openai.APIError as error:
-            # An error event in a stream; the SDK keeps no headers with it.
-            reply = self._failed(wire.http_status, error.body, {})
+            # An error event in a stream, which has no status of its own.
+            reply = self._failed(wire.http_status, error.body, headers)
         except Exception as error:
             reply = Reply(transport_failure(error, wire))
         if reply is None:

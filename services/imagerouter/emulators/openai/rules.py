@@ -15,7 +15,12 @@ from imagerouter.emulators.openai.parse import Form
 from imagerouter.emulators.render.artwork import Format, Unreadable, open_picture
 from imagerouter.emulators.render.reading import read
 
-@@
+_BOTH = frozenset(
+    {
+        *("model", "prompt", "n", "size", "quality", "background", "output_format", "output_compression"),
+        *("moderation", "stream", "partial_images", "safety_identifier", "user"),
+    }
+)
 _EDIT_ONLY = frozenset({"input_fidelity"})
 # Parameters that only the models with gated formats know.
 _NEWEST = frozenset({"complexity", "frame_count", "frame_duration_ms", "svg"})
@@ -172,7 +177,7 @@ def _output(form: Form, model: Model) -> tuple[Format, int, str]:
     if background == "transparent" and kind == "jpeg":
         message = "Transparent background is not supported for the output format 'jpeg'."
         raise bad_value("background", message, "unsupported_value", USER_ERROR)
-    return cast("Format", kind), compression, "opaque" if background == "auto" else background
+    return kind, compression, "opaque" if background == "auto" else background
 
 
 def _images(form: Form, model: Model) -> tuple[Image.Image, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from PIL import Image, ImageChops, ImageDraw
 
-from imagerouter.emulators.render import boards, layouts
+from imagerouter.emulators.render import boards, interface, layouts, stationery
 from imagerouter.emulators.render.canvas import Canvas
 from imagerouter.emulators.render.palette import choose, readable_on
 from imagerouter.emulators.render.reading import Reading, read
@@ -24,11 +24,11 @@ Layout = Callable[[Canvas, Reading], None]
 _LAYOUTS: dict[str, Layout] = {
     "poster": layouts.poster,
     "flyer": layouts.flyer,
-    "card": layouts.card,
-    "slide": layouts.slide,
-    "logo": layouts.logo,
+    "card": stationery.card,
+    "slide": stationery.slide,
+    "logo": stationery.logo,
     "infographic": boards.infographic,
-    "mockup": boards.mockup,
+    "mockup": interface.mockup,
     "panels": boards.panels,
 }
 
@@ -98,7 +98,7 @@ def _cut_out(reading: Reading, width: int, height: int, rng: random.Random) -> I
         if reading.scene == "animal":
             creature(canvas, 0.5, 0.5, reading, None)
         else:
-            layouts.mark(canvas, 0.5, 0.4, 0.27)
+            stationery.mark(canvas, 0.5, 0.4, 0.27)
         box = layouts.area(canvas, 0.06, 0.72, 0.94, 0.94)
         ink = palette.accent if reading.layout != "scene" or reading.strings else palette.second
         write(

@@ -128,23 +128,23 @@ def _flower(canvas: Canvas, x: float, y: float, size: float, tone: Colour) -> No
 
 
 def _bird(canvas: Canvas, x: float, y: float, size: float, _tone: Colour) -> None:
-    for dx, dy, share in ((0.0, 0.0, 1.0), (0.34, -0.2, 0.6), (-0.4, -0.12, 0.5)):
-        wing = size * share * 0.5
-        canvas.around(
-            x + dx * size * canvas.unit / canvas.width,
-            y + dy * size * canvas.unit / canvas.height,
-            [
-                (-wing, -wing * 0.5),
-                (-wing * 0.4, -wing * 0.3),
-                (0, 0),
-                (wing * 0.4, -wing * 0.3),
-                (wing, -wing * 0.5),
-                (wing * 0.4, -wing * 0.1),
-                (0, wing * 0.22),
-                (-wing * 0.4, -wing * 0.1),
-            ],
-            (40, 42, 50),
-        )
+    up, across = canvas.unit / canvas.height, canvas.unit / canvas.width
+    # A light rim first, so that the birds are seen before any ground.
+    for tone, grown in (((250, 250, 250), 1.25), ((36, 38, 46), 1.0)):
+        for dx, dy, share in ((0.0, 0.0, 1.0), (0.5, -0.34, 0.7), (-0.6, -0.2, 0.6)):
+            wing = size * share * 0.62 * grown
+            shape = [
+                (-1, -0.55),
+                (-0.4, -0.42),
+                (0, -0.05),
+                (0.4, -0.42),
+                (1, -0.55),
+                (0.4, -0.1),
+                (0, 0.3),
+                (-0.4, -0.1),
+            ]
+            points = [(px * wing, py * wing) for px, py in shape]
+            canvas.around(x + dx * size * across, y + dy * size * up, points, tone)
 
 
 def _lamp(canvas: Canvas, x: float, y: float, size: float, tone: Colour) -> None:

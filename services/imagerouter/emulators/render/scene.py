@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from PIL import Image
 
-from imagerouter.emulators.render import settings, subjects
+from imagerouter.emulators.render import places, settings, subjects
 from imagerouter.emulators.render.canvas import Canvas, finish
 from imagerouter.emulators.render.palette import SKIES, choose
 from imagerouter.emulators.render.reading import Reading
@@ -20,12 +20,12 @@ _WORK = 1536
 _PAINTERS: dict[str, Painter] = {
     "mountain": settings.mountains,
     "sea": settings.sea,
-    "city": settings.city,
+    "city": places.city,
     "forest": settings.forest,
     "desert": settings.desert,
-    "space": settings.space,
-    "interior": settings.interior,
-    "abstract": settings.abstract,
+    "space": places.space,
+    "interior": places.interior,
+    "abstract": places.abstract,
     "portrait": subjects.portrait,
     "animal": subjects.animal,
     "food": subjects.food,

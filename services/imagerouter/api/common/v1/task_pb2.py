@@ -26,47 +26,47 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from imagerouter.api.common.v1 import artifact_pb2 as imagerouter_dot_api_dot_common_dot_v1_dot_artifact__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$imagerouter/api/common/v1/task.proto\x12\x19imagerouter.api.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(imagerouter/api/common/v1/artifact.proto\"\xb1\x02\n\nOutputSpec\x12\r\n\x05\x63ount\x18\x01 \x01(\x05\x12\x14\n\x0c\x61spect_ratio\x18\x02 \x01(\t\x12\x36\n\tsize_tier\x18\x03 \x01(\x0e\x32#.imagerouter.api.common.v1.SizeTier\x12\r\n\x05width\x18\x04 \x01(\x05\x12\x0e\n\x06height\x18\x05 \x01(\x05\x12\x33\n\x07quality\x18\x06 \x01(\x0e\x32\".imagerouter.api.common.v1.Quality\x12\x37\n\x06\x66ormat\x18\x07 \x01(\x0e\x32\'.imagerouter.api.common.v1.OutputFormat\x12\x39\n\nbackground\x18\x08 \x01(\x0e\x32%.imagerouter.api.common.v1.Background\"\xa9\x02\n\x0b\x43onstraints\x12\x17\n\ntext_heavy\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x1d\n\x10preserve_subject\x18\x02 \x01(\x08H\x01\x88\x01\x01\x12\x14\n\x0c\x61spect_ratio\x18\x03 \x01(\t\x12\x16\n\x0emax_latency_ms\x18\x04 \x01(\x05\x12\x17\n\x0fmax_cost_micros\x18\x05 \x01(\x03\x12,\n\x08\x64\x65\x61\x64line\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x39\n\npreference\x18\x07 \x01(\x0e\x32%.imagerouter.api.common.v1.Preference\x12\x0e\n\x06models\x18\x08 \x03(\tB\r\n\x0b_text_heavyB\x13\n\x11_preserve_subject\"\xbd\x01\n\tReference\x12\x38\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32&.imagerouter.api.common.v1.ArtifactRef\x12\x36\n\x04role\x18\x02 \x01(\x0e\x32(.imagerouter.api.common.v1.ReferenceRole\x12>\n\ndimensions\x18\x03 \x01(\x0b\x32*.imagerouter.api.common.v1.MediaDimensions\"\x84\x01\n\x07Lineage\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\r\n\x05\x64\x65pth\x18\x02 \x01(\x05\x12\x36\n\x06\x61nchor\x18\x03 \x01(\x0b\x32&.imagerouter.api.common.v1.ArtifactRef\x12\x0c\n\x04root\x18\x04 \x01(\t\x12\x14\n\x0cinstructions\x18\x05 \x03(\t\"\xe2\x01\n\x08\x46\x65\x61tures\x12\x19\n\x11prompt_characters\x18\x01 \x01(\x05\x12\x14\n\x0cprompt_words\x18\x02 \x01(\x05\x12\x12\n\ntext_heavy\x18\x03 \x01(\x08\x12\x18\n\x10preserve_subject\x18\x04 \x01(\x08\x12\x16\n\x0esame_character\x18\x05 \x01(\x08\x12\r\n\x05vague\x18\x06 \x01(\x08\x12\x0c\n\x04\x62ulk\x18\x07 \x01(\x08\x12\x16\n\x0ehas_references\x18\x08 \x01(\x08\x12\x18\n\x10text_deliverable\x18\t \x01(\t\x12\x10\n\x08rule_ids\x18\n \x03(\t\"7\n\x07Warning\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x9b\x01\n\x0bNegotiation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x11\n\trequested\x18\x02 \x01(\t\x12\x0f\n\x07\x61pplied\x18\x03 \x01(\t\x12\x38\n\x04kind\x18\x04 \x01(\x0e\x32*.imagerouter.api.common.v1.NegotiationKind\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07service\x18\x06 \x01(\t\"\xbe\x05\n\x04Task\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12-\n\x04mode\x18\x02 \x01(\x0e\x32\x1f.imagerouter.api.common.v1.Mode\x12:\n\x0b\x65\x64it_action\x18\x03 \x01(\x0e\x32%.imagerouter.api.common.v1.EditAction\x12>\n\rcontent_class\x18\x04 \x01(\x0e\x32\'.imagerouter.api.common.v1.ContentClass\x12\x0e\n\x06prompt\x18\x05 \x01(\t\x12\x16\n\x0erender_strings\x18\x06 \x03(\t\x12\x11\n\tlanguages\x18\x07 \x03(\t\x12\x35\n\x06output\x18\x08 \x01(\x0b\x32%.imagerouter.api.common.v1.OutputSpec\x12\x38\n\nreferences\x18\t \x03(\x0b\x32$.imagerouter.api.common.v1.Reference\x12\x32\n\x04mask\x18\n \x01(\x0b\x32$.imagerouter.api.common.v1.Reference\x12\x35\n\x08\x66\x65\x61tures\x18\x0b \x01(\x0b\x32#.imagerouter.api.common.v1.Features\x12;\n\x0b\x63onstraints\x18\x0c \x01(\x0b\x32&.imagerouter.api.common.v1.Constraints\x12\x33\n\x07lineage\x18\r \x01(\x0b\x32\".imagerouter.api.common.v1.Lineage\x12\x34\n\x08warnings\x18\x0e \x03(\x0b\x32\".imagerouter.api.common.v1.Warning\x12<\n\x0cnegotiations\x18\x0f \x03(\x0b\x32&.imagerouter.api.common.v1.Negotiation*>\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x11\n\rMODE_GENERATE\x10\x01\x12\r\n\tMODE_EDIT\x10\x02*\xec\x01\n\nEditAction\x12\x1b\n\x17\x45\x44IT_ACTION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45\x44IT_ACTION_ADD\x10\x01\x12\x16\n\x12\x45\x44IT_ACTION_REMOVE\x10\x02\x12\x17\n\x13\x45\x44IT_ACTION_REPLACE\x10\x03\x12\x17\n\x13\x45\x44IT_ACTION_RESTYLE\x10\x04\x12\x1a\n\x16\x45\x44IT_ACTION_BACKGROUND\x10\x05\x12\x17\n\x13\x45\x44IT_ACTION_RECOLOR\x10\x06\x12\x14\n\x10\x45\x44IT_ACTION_TEXT\x10\x07\x12\x17\n\x13\x45\x44IT_ACTION_COMPOSE\x10\x08*\x89\x01\n\x0c\x43ontentClass\x12\x1d\n\x19\x43ONTENT_CLASS_UNSPECIFIED\x10\x00\x12!\n\x1d\x43ONTENT_CLASS_STRUCTURED_TEXT\x10\x01\x12\x1b\n\x17\x43ONTENT_CLASS_PHOTOREAL\x10\x02\x12\x1a\n\x16\x43ONTENT_CLASS_CREATIVE\x10\x03*n\n\x08SizeTier\x12\x19\n\x15SIZE_TIER_UNSPECIFIED\x10\x00\x12\x11\n\rSIZE_TIER_512\x10\x01\x12\x10\n\x0cSIZE_TIER_1K\x10\x02\x12\x10\n\x0cSIZE_TIER_2K\x10\x03\x12\x10\n\x0cSIZE_TIER_4K\x10\x04*]\n\x07Quality\x12\x17\n\x13QUALITY_UNSPECIFIED\x10\x00\x12\x11\n\rQUALITY_DRAFT\x10\x01\x12\x14\n\x10QUALITY_STANDARD\x10\x02\x12\x10\n\x0cQUALITY_HIGH\x10\x03*t\n\x0cOutputFormat\x12\x1d\n\x19OUTPUT_FORMAT_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTPUT_FORMAT_PNG\x10\x01\x12\x16\n\x12OUTPUT_FORMAT_JPEG\x10\x02\x12\x16\n\x12OUTPUT_FORMAT_WEBP\x10\x03*[\n\nBackground\x12\x1a\n\x16\x42\x41\x43KGROUND_UNSPECIFIED\x10\x00\x12\x15\n\x11\x42\x41\x43KGROUND_OPAQUE\x10\x01\x12\x1a\n\x16\x42\x41\x43KGROUND_TRANSPARENT\x10\x02*m\n\nPreference\x12\x1a\n\x16PREFERENCE_UNSPECIFIED\x10\x00\x12\x13\n\x0fPREFERENCE_COST\x10\x01\x12\x16\n\x12PREFERENCE_LATENCY\x10\x02\x12\x16\n\x12PREFERENCE_QUALITY\x10\x03*~\n\rReferenceRole\x12\x1e\n\x1aREFERENCE_ROLE_UNSPECIFIED\x10\x00\x12\x17\n\x13REFERENCE_ROLE_BASE\x10\x01\x12\x1a\n\x16REFERENCE_ROLE_SUBJECT\x10\x02\x12\x18\n\x14REFERENCE_ROLE_STYLE\x10\x03*\xad\x01\n\x0fNegotiationKind\x12 \n\x1cNEGOTIATION_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18NEGOTIATION_KIND_DROPPED\x10\x01\x12\x1b\n\x17NEGOTIATION_KIND_MAPPED\x10\x02\x12\x1d\n\x19NEGOTIATION_KIND_EMULATED\x10\x03\x12\x1e\n\x1aNEGOTIATION_KIND_DEFAULTED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$imagerouter/api/common/v1/task.proto\x12\x19imagerouter.api.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(imagerouter/api/common/v1/artifact.proto\"\xc0\x02\n\nOutputSpec\x12\x12\n\x05\x63ount\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x0c\x61spect_ratio\x18\x02 \x01(\t\x12\x36\n\tsize_tier\x18\x03 \x01(\x0e\x32#.imagerouter.api.common.v1.SizeTier\x12\r\n\x05width\x18\x04 \x01(\x05\x12\x0e\n\x06height\x18\x05 \x01(\x05\x12\x33\n\x07quality\x18\x06 \x01(\x0e\x32\".imagerouter.api.common.v1.Quality\x12\x37\n\x06\x66ormat\x18\x07 \x01(\x0e\x32\'.imagerouter.api.common.v1.OutputFormat\x12\x39\n\nbackground\x18\x08 \x01(\x0e\x32%.imagerouter.api.common.v1.BackgroundB\x08\n\x06_count\"\xa9\x02\n\x0b\x43onstraints\x12\x17\n\ntext_heavy\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x1d\n\x10preserve_subject\x18\x02 \x01(\x08H\x01\x88\x01\x01\x12\x14\n\x0c\x61spect_ratio\x18\x03 \x01(\t\x12\x16\n\x0emax_latency_ms\x18\x04 \x01(\x05\x12\x17\n\x0fmax_cost_micros\x18\x05 \x01(\x03\x12,\n\x08\x64\x65\x61\x64line\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x39\n\npreference\x18\x07 \x01(\x0e\x32%.imagerouter.api.common.v1.Preference\x12\x0e\n\x06models\x18\x08 \x03(\tB\r\n\x0b_text_heavyB\x13\n\x11_preserve_subject\"\xbd\x01\n\tReference\x12\x38\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32&.imagerouter.api.common.v1.ArtifactRef\x12\x36\n\x04role\x18\x02 \x01(\x0e\x32(.imagerouter.api.common.v1.ReferenceRole\x12>\n\ndimensions\x18\x03 \x01(\x0b\x32*.imagerouter.api.common.v1.MediaDimensions\"\x84\x01\n\x07Lineage\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\r\n\x05\x64\x65pth\x18\x02 \x01(\x05\x12\x36\n\x06\x61nchor\x18\x03 \x01(\x0b\x32&.imagerouter.api.common.v1.ArtifactRef\x12\x0c\n\x04root\x18\x04 \x01(\t\x12\x14\n\x0cinstructions\x18\x05 \x03(\t\"\xe2\x01\n\x08\x46\x65\x61tures\x12\x19\n\x11prompt_characters\x18\x01 \x01(\x05\x12\x14\n\x0cprompt_words\x18\x02 \x01(\x05\x12\x12\n\ntext_heavy\x18\x03 \x01(\x08\x12\x18\n\x10preserve_subject\x18\x04 \x01(\x08\x12\x16\n\x0esame_character\x18\x05 \x01(\x08\x12\r\n\x05vague\x18\x06 \x01(\x08\x12\x0c\n\x04\x62ulk\x18\x07 \x01(\x08\x12\x16\n\x0ehas_references\x18\x08 \x01(\x08\x12\x18\n\x10text_deliverable\x18\t \x01(\t\x12\x10\n\x08rule_ids\x18\n \x03(\t\"7\n\x07Warning\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x9b\x01\n\x0bNegotiation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x11\n\trequested\x18\x02 \x01(\t\x12\x0f\n\x07\x61pplied\x18\x03 \x01(\t\x12\x38\n\x04kind\x18\x04 \x01(\x0e\x32*.imagerouter.api.common.v1.NegotiationKind\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07service\x18\x06 \x01(\t\"\xbe\x05\n\x04Task\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12-\n\x04mode\x18\x02 \x01(\x0e\x32\x1f.imagerouter.api.common.v1.Mode\x12:\n\x0b\x65\x64it_action\x18\x03 \x01(\x0e\x32%.imagerouter.api.common.v1.EditAction\x12>\n\rcontent_class\x18\x04 \x01(\x0e\x32\'.imagerouter.api.common.v1.ContentClass\x12\x0e\n\x06prompt\x18\x05 \x01(\t\x12\x16\n\x0erender_strings\x18\x06 \x03(\t\x12\x11\n\tlanguages\x18\x07 \x03(\t\x12\x35\n\x06output\x18\x08 \x01(\x0b\x32%.imagerouter.api.common.v1.OutputSpec\x12\x38\n\nreferences\x18\t \x03(\x0b\x32$.imagerouter.api.common.v1.Reference\x12\x32\n\x04mask\x18\n \x01(\x0b\x32$.imagerouter.api.common.v1.Reference\x12\x35\n\x08\x66\x65\x61tures\x18\x0b \x01(\x0b\x32#.imagerouter.api.common.v1.Features\x12;\n\x0b\x63onstraints\x18\x0c \x01(\x0b\x32&.imagerouter.api.common.v1.Constraints\x12\x33\n\x07lineage\x18\r \x01(\x0b\x32\".imagerouter.api.common.v1.Lineage\x12\x34\n\x08warnings\x18\x0e \x03(\x0b\x32\".imagerouter.api.common.v1.Warning\x12<\n\x0cnegotiations\x18\x0f \x03(\x0b\x32&.imagerouter.api.common.v1.Negotiation*>\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x11\n\rMODE_GENERATE\x10\x01\x12\r\n\tMODE_EDIT\x10\x02*\xec\x01\n\nEditAction\x12\x1b\n\x17\x45\x44IT_ACTION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45\x44IT_ACTION_ADD\x10\x01\x12\x16\n\x12\x45\x44IT_ACTION_REMOVE\x10\x02\x12\x17\n\x13\x45\x44IT_ACTION_REPLACE\x10\x03\x12\x17\n\x13\x45\x44IT_ACTION_RESTYLE\x10\x04\x12\x1a\n\x16\x45\x44IT_ACTION_BACKGROUND\x10\x05\x12\x17\n\x13\x45\x44IT_ACTION_RECOLOR\x10\x06\x12\x14\n\x10\x45\x44IT_ACTION_TEXT\x10\x07\x12\x17\n\x13\x45\x44IT_ACTION_COMPOSE\x10\x08*\x89\x01\n\x0c\x43ontentClass\x12\x1d\n\x19\x43ONTENT_CLASS_UNSPECIFIED\x10\x00\x12!\n\x1d\x43ONTENT_CLASS_STRUCTURED_TEXT\x10\x01\x12\x1b\n\x17\x43ONTENT_CLASS_PHOTOREAL\x10\x02\x12\x1a\n\x16\x43ONTENT_CLASS_CREATIVE\x10\x03*n\n\x08SizeTier\x12\x19\n\x15SIZE_TIER_UNSPECIFIED\x10\x00\x12\x11\n\rSIZE_TIER_512\x10\x01\x12\x10\n\x0cSIZE_TIER_1K\x10\x02\x12\x10\n\x0cSIZE_TIER_2K\x10\x03\x12\x10\n\x0cSIZE_TIER_4K\x10\x04*]\n\x07Quality\x12\x17\n\x13QUALITY_UNSPECIFIED\x10\x00\x12\x11\n\rQUALITY_DRAFT\x10\x01\x12\x14\n\x10QUALITY_STANDARD\x10\x02\x12\x10\n\x0cQUALITY_HIGH\x10\x03*t\n\x0cOutputFormat\x12\x1d\n\x19OUTPUT_FORMAT_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTPUT_FORMAT_PNG\x10\x01\x12\x16\n\x12OUTPUT_FORMAT_JPEG\x10\x02\x12\x16\n\x12OUTPUT_FORMAT_WEBP\x10\x03*[\n\nBackground\x12\x1a\n\x16\x42\x41\x43KGROUND_UNSPECIFIED\x10\x00\x12\x15\n\x11\x42\x41\x43KGROUND_OPAQUE\x10\x01\x12\x1a\n\x16\x42\x41\x43KGROUND_TRANSPARENT\x10\x02*m\n\nPreference\x12\x1a\n\x16PREFERENCE_UNSPECIFIED\x10\x00\x12\x13\n\x0fPREFERENCE_COST\x10\x01\x12\x16\n\x12PREFERENCE_LATENCY\x10\x02\x12\x16\n\x12PREFERENCE_QUALITY\x10\x03*~\n\rReferenceRole\x12\x1e\n\x1aREFERENCE_ROLE_UNSPECIFIED\x10\x00\x12\x17\n\x13REFERENCE_ROLE_BASE\x10\x01\x12\x1a\n\x16REFERENCE_ROLE_SUBJECT\x10\x02\x12\x18\n\x14REFERENCE_ROLE_STYLE\x10\x03*\xad\x01\n\x0fNegotiationKind\x12 \n\x1cNEGOTIATION_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18NEGOTIATION_KIND_DROPPED\x10\x01\x12\x1b\n\x17NEGOTIATION_KIND_MAPPED\x10\x02\x12\x1d\n\x19NEGOTIATION_KIND_EMULATED\x10\x03\x12\x1e\n\x1aNEGOTIATION_KIND_DEFAULTED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'imagerouter.api.common.v1.task_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODE']._serialized_start=2226
-  _globals['_MODE']._serialized_end=2288
-  _globals['_EDITACTION']._serialized_start=2291
-  _globals['_EDITACTION']._serialized_end=2527
-  _globals['_CONTENTCLASS']._serialized_start=2530
-  _globals['_CONTENTCLASS']._serialized_end=2667
-  _globals['_SIZETIER']._serialized_start=2669
-  _globals['_SIZETIER']._serialized_end=2779
-  _globals['_QUALITY']._serialized_start=2781
-  _globals['_QUALITY']._serialized_end=2874
-  _globals['_OUTPUTFORMAT']._serialized_start=2876
-  _globals['_OUTPUTFORMAT']._serialized_end=2992
-  _globals['_BACKGROUND']._serialized_start=2994
-  _globals['_BACKGROUND']._serialized_end=3085
-  _globals['_PREFERENCE']._serialized_start=3087
-  _globals['_PREFERENCE']._serialized_end=3196
-  _globals['_REFERENCEROLE']._serialized_start=3198
-  _globals['_REFERENCEROLE']._serialized_end=3324
-  _globals['_NEGOTIATIONKIND']._serialized_start=3327
-  _globals['_NEGOTIATIONKIND']._serialized_end=3500
+  _globals['_MODE']._serialized_start=2241
+  _globals['_MODE']._serialized_end=2303
+  _globals['_EDITACTION']._serialized_start=2306
+  _globals['_EDITACTION']._serialized_end=2542
+  _globals['_CONTENTCLASS']._serialized_start=2545
+  _globals['_CONTENTCLASS']._serialized_end=2682
+  _globals['_SIZETIER']._serialized_start=2684
+  _globals['_SIZETIER']._serialized_end=2794
+  _globals['_QUALITY']._serialized_start=2796
+  _globals['_QUALITY']._serialized_end=2889
+  _globals['_OUTPUTFORMAT']._serialized_start=2891
+  _globals['_OUTPUTFORMAT']._serialized_end=3007
+  _globals['_BACKGROUND']._serialized_start=3009
+  _globals['_BACKGROUND']._serialized_end=3100
+  _globals['_PREFERENCE']._serialized_start=3102
+  _globals['_PREFERENCE']._serialized_end=3211
+  _globals['_REFERENCEROLE']._serialized_start=3213
+  _globals['_REFERENCEROLE']._serialized_end=3339
+  _globals['_NEGOTIATIONKIND']._serialized_start=3342
+  _globals['_NEGOTIATIONKIND']._serialized_end=3515
   _globals['_OUTPUTSPEC']._serialized_start=143
-  _globals['_OUTPUTSPEC']._serialized_end=448
-  _globals['_CONSTRAINTS']._serialized_start=451
-  _globals['_CONSTRAINTS']._serialized_end=748
-  _globals['_REFERENCE']._serialized_start=751
-  _globals['_REFERENCE']._serialized_end=940
-  _globals['_LINEAGE']._serialized_start=943
-  _globals['_LINEAGE']._serialized_end=1075
-  _globals['_FEATURES']._serialized_start=1078
-  _globals['_FEATURES']._serialized_end=1304
-  _globals['_WARNING']._serialized_start=1306
-  _globals['_WARNING']._serialized_end=1361
-  _globals['_NEGOTIATION']._serialized_start=1364
-  _globals['_NEGOTIATION']._serialized_end=1519
-  _globals['_TASK']._serialized_start=1522
-  _globals['_TASK']._serialized_end=2224
+  _globals['_OUTPUTSPEC']._serialized_end=463
+  _globals['_CONSTRAINTS']._serialized_start=466
+  _globals['_CONSTRAINTS']._serialized_end=763
+  _globals['_REFERENCE']._serialized_start=766
+  _globals['_REFERENCE']._serialized_end=955
+  _globals['_LINEAGE']._serialized_start=958
+  _globals['_LINEAGE']._serialized_end=1090
+  _globals['_FEATURES']._serialized_start=1093
+  _globals['_FEATURES']._serialized_end=1319
+  _globals['_WARNING']._serialized_start=1321
+  _globals['_WARNING']._serialized_end=1376
+  _globals['_NEGOTIATION']._serialized_start=1379
+  _globals['_NEGOTIATION']._serialized_end=1534
+  _globals['_TASK']._serialized_start=1537
+  _globals['_TASK']._serialized_end=2239
 # @@protoc_insertion_point(module_scope)

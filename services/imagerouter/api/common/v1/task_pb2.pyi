@@ -336,7 +336,9 @@ class OutputSpec(_message.Message):
     FORMAT_FIELD_NUMBER: _builtins.int
     BACKGROUND_FIELD_NUMBER: _builtins.int
     count: _builtins.int
-    """`count` is how many images are wanted, 1 to 32. 0 means 1. Each is paid for."""
+    """`count` is how many images are wanted, 1 to 32. Unset means 1; a 0 that is set is refused, since whoever computes a
+    count and gets 0 wants no image. Each is paid for.
+    """
     aspect_ratio: _builtins.str
     """`aspect_ratio` is "width:height" in lowest or any terms ("4:5", "16:9"). Empty means the first reference's for an
     edit, else 1:1. Ratios beyond 8:1 are refused: no model draws them.
@@ -358,7 +360,7 @@ class OutputSpec(_message.Message):
     def __init__(
         self,
         *,
-        count: _builtins.int = ...,
+        count: _builtins.int | None = ...,
         aspect_ratio: _builtins.str = ...,
         size_tier: Global___SizeTier.ValueType = ...,
         width: _builtins.int = ...,
@@ -367,11 +369,13 @@ class OutputSpec(_message.Message):
         format: Global___OutputFormat.ValueType = ...,
         background: Global___Background.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_count", b"_count", "count", b"count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aspect_ratio", b"aspect_ratio", "background", b"background", "count", b"count", "format", b"format", "height", b"height", "quality", b"quality", "size_tier", b"size_tier", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_count", b"_count", "aspect_ratio", b"aspect_ratio", "background", b"background", "count", b"count", "format", b"format", "height", b"height", "quality", b"quality", "size_tier", b"size_tier", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__count: _TypeAlias = _typing.Literal["count"]  # noqa: Y015
+    _WhichOneofArgType__count: _TypeAlias = _typing.Literal["_count", b"_count"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__count) -> _WhichOneofReturnType__count | None: ...
 
 Global___OutputSpec: _TypeAlias = OutputSpec  # noqa: Y015
 
