@@ -11,6 +11,7 @@ that could not be made is no exception: it comes back in state FAILED with `erro
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -28,11 +29,12 @@ from imagerouter.api.images.v1 import images_service_pb2 as images
 from imagerouter.api.images.v1 import images_service_pb2_grpc as images_grpc
 from imagerouter.runtime.channel import open_channel
 from imagerouter.runtime.context import TENANT_KEY
-from imagerouter.runtime.errors import InvalidField, Unavailable
+from imagerouter.runtime.errors import DeadlinePast, InvalidField, Unavailable
 from imagerouter.runtime.status import from_rpc_error
 
 CHUNK = 256 * 1024
-IMAGE_METADATA = "imagerouter-image"
+# Long enough for planning on a busy machine, short enough for someone who waits for the first sign of progress.
+_NAMED_WITHIN_S = 1.0
 _PARSED_FIELD = re.compile(r'Failed to parse (\w+) field|no field named "(\w+)"')
 _ENUM_PREFIXES = {
     "mode": "MODE_",
@@ -128,17 +130,30 @@ class ImageRouter:
         """Make the image of a ready request; RUNNING if `timeout_s` seconds are not enough.
 
         `on_name` is run beside the call as soon as the image has a name, to watch it being made; it is cancelled when
-        the image is there, and its failures are of no consequence.
+        the image is there, and its failures are of no consequence. The request needs a request_id for that.
         """
+        if on_name is None:
+            return await self._create(request, timeout_s)
+        # grpc.aio shows a unary call's initial metadata, which has the name, only when the call is over. A call with a
+        # short deadline has the name in its answer, and a second one of the same request_id joins the image.
+        if not request.request_id:
+            raise InvalidField("request_id", "is needed to watch the image while it is made")
+        with contextlib.suppress(DeadlinePast):
+            image = await self._create(request, _NAMED_WITHIN_S)
+            if image.state != images.IMAGE_STATE_RUNNING:
+                return image
+            beside = asyncio.ensure_future(on_name(image.name))
+            try:
+                return await self._create(request, timeout_s)
+            finally:
+                beside.cancel()
+                await asyncio.gather(beside, return_exceptions=True)
+        return await self._create(request, timeout_s)
+
+    async def _create(self, request: images.CreateImageRequest, timeout_s: float | None) -> images.Image:
         async with _typed_errors():
             call = self._images.CreateImage(request, timeout=timeout_s, metadata=self._metadata)
-            beside = asyncio.create_task(_when_named(call, on_name)) if on_name else None
-            try:
-                return (await call).image
-            finally:
-                if beside is not None:
-                    beside.cancel()
-                    await asyncio.gather(beside, return_exceptions=True)
+            return (await call).image
 
     async def get(self, name: str) -> images.Image:
         """An image as the ledger has it ("images/{id}")."""
@@ -199,15 +214,6 @@ class ImageRouter:
         if self._artifact_channel is None:
             raise Unavailable("no address of the artifact service was given", metadata={"dependency": "artifact"})
         return artifact_grpc.ArtifactServiceStub(self._artifact_channel)
-
-
-async def _when_named(
-    call: grpc.aio.UnaryUnaryCall[images.CreateImageRequest, images.CreateImageResponse],
-    on_name: Callable[[str], Awaitable[None]],
-) -> None:
-    for key, value in await call.initial_metadata():
-        if key == IMAGE_METADATA:
-            await on_name(str(value))
 
 
 @asynccontextmanager

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import signal
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,17 @@ from imagerouter.api.images.v1 import images_service_pb2 as images
 from imagerouter.cli import reconcile
 from imagerouter.cli.suite import Suite, SuiteOptions
 from imagerouter.client import ImageRouter
+
+
+def asked(suite: Suite) -> int:
+    """How many requests the providers got."""
+    total = 0
+    for provider in ("openai", "google"):
+        url = f"http://{suite.address(f'emulator-{provider}')}/_control/requests"
+        with urllib.request.urlopen(url, timeout=5) as reply:
+            total += json.load(reply)["total"]
+    return total
+
 
 SERVICES = ("normalizer", "router", "adapter-openai", "adapter-google", "evaluator", "artifact", "orchestrator")
 CALLERS = 6
@@ -88,7 +101,8 @@ async def test_kill_of_the_orchestrator_is_survived(tmp_path: Path) -> None:
             request = images.CreateImageRequest(prompt="A kite", request_id="killed")
             call = asyncio.create_task(doomed.create_from(request, on_name=on_name))
             name = await named
-            await asyncio.sleep(1)
+            while not await asyncio.to_thread(asked, suite):
+                await asyncio.sleep(0.05)
             suite.processes["orchestrator"].send_signal(signal.SIGKILL)
             await suite.processes["orchestrator"].wait()
             await asyncio.gather(call, return_exceptions=True)

@@ -22,6 +22,8 @@ async def test_an_escalated_image_is_one_trace(running: Running) -> None:
     spans = await running.spans.trace(image.receipt.trace_id, len(EXPECTED))
 
     assert [attempt.route.provider for attempt in image.receipt.attempts] == ["openai", "openai"]
+    for edge in edges(spans): print(edge)
+    for seen in spans: print(seen.label, seen.attributes)
     assert edges(spans) == sorted(EXPECTED)
 
 

@@ -83,7 +83,7 @@ async def _demo(out: Path, options: SuiteOptions) -> int:
             await _poster(router, out, shown)
             await _edit_and_chain(router, out, shown)
             await _bulk(router, out, shown)
-            await _prompts(router, suite, out, shown, options.seed)
+            await _prompts(router, suite, out, shown)
             console.print(totals_table(shown.made))
             _show_tree(shown.made)
             return _settle(suite, shown)
@@ -137,7 +137,7 @@ async def _bulk(router: ImageRouter, out: Path, shown: Shown) -> None:
     await _make(router, request, out / "4-bulk", shown)
 
 
-async def _prompts(router: ImageRouter, suite: Suite, out: Path, shown: Shown, seed: int) -> None:
+async def _prompts(router: ImageRouter, suite: Suite, out: Path, shown: Shown) -> None:
     rows = [json.loads(line) for line in (DATA / "prompts.jsonl").read_text().splitlines()]
     _title(f"5  {len(rows)} prompts that people published, with one request in ten going wrong")
     for provider, presets in FAULTS.items():

@@ -124,5 +124,6 @@ def emulate(
     """Run a provider's emulator."""
     from imagerouter.emulators.main import main as emulator
 
-    arguments = [provider.value, "--port", str(port), "--journal", str(journal), "--speed", str(speed), "--seed", str(seed)]
+    arguments = [provider.value, "--port", str(port), "--journal", str(journal)]
+    arguments += ["--speed", str(speed), "--seed", str(seed)]
     raise typer.Exit(emulator(arguments) or 0)

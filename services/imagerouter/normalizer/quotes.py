@@ -153,15 +153,17 @@ def _opens(text: str, at: int) -> bool:
 
 
 def _close(text: str, start: int, closing: str) -> int:
-    for at in range(start, min(len(text), start + _LONGEST + 1)):
-        char = text[at]
-        if char == "\n":
-            return -1
-        if char in closing:
-            apostrophe = char in _APOSTROPHES and text[at + 1 : at + 2].isalnum()
-            if at > start and not apostrophe:
-                return at
-    return -1
+    end = min(len(text), start + _LONGEST + 1)
+    line_end = text.find("\n", start, end)
+    end = end if line_end < 0 else line_end
+    nearest = -1
+    for quote in closing:
+        at = text.find(quote, start + 1, end)
+        while at >= 0 and quote in _APOSTROPHES and text[at + 1 : at + 2].isalnum():
+            at = text.find(quote, at + 1, end)
+        if at >= 0 and (nearest < 0 or at < nearest):
+            nearest = at
+    return nearest
 
 
 def _meant(

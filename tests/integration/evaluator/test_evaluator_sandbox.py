@@ -127,23 +127,22 @@ async def test_the_sandbox_has_nothing_to_steal(sandboxes: SandboxPool, monkeypa
         assert "Seccomp:\t2" in (process / "status").read_text()
 
 
-@pytest.mark.parametrize("name", NOT_IMAGES)
-async def test_hostile_bytes_are_findings(sandboxes: SandboxPool, name: str) -> None:
+async def test_hostile_bytes_are_findings(sandboxes: SandboxPool) -> None:
     """Text, markup, documents and nothing at all are measured as no image; the process lives on."""
     before = processes(sandboxes)
 
-    assert (await sandboxes.measure(NOT_IMAGES[name])).problem == Problem.NOT_AN_IMAGE
+    for data in NOT_IMAGES.values():
+        assert (await sandboxes.measure(data)).problem == Problem.NOT_AN_IMAGE
     assert processes(sandboxes) == before
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
-async def test_truncated_files_are_findings(sandboxes: SandboxPool, form: str) -> None:
-    """Cut off anywhere, near the end above all, a file is found to be broken."""
-    whole = encoded(noise(128, 40, (96, 96)), form)
-    for cut in (20, len(whole) // 4, len(whole) // 2, len(whole) - 1000, len(whole) - 12, len(whole) - 1):
-        found = await sandboxes.measure(whole[:cut])
-        assert found.problem in {Problem.TRUNCATED, Problem.CORRUPT}
-    assert (await sandboxes.measure(whole)).problem == Problem.NONE
+async def test_truncated_files_are_findings(sandboxes: SandboxPool) -> None:
+    """Cut off anywhere, near the end above all, a file is found to be truncated."""
+    for form in ("PNG", "JPEG", "WEBP"):
+        whole = encoded(noise(128, 40, (96, 96)), form)
+        for cut in (20, len(whole) // 4, len(whole) // 2, len(whole) - 1000, len(whole) - 12, len(whole) - 1):
+            assert (await sandboxes.measure(whole[:cut])).problem == Problem.TRUNCATED
+        assert (await sandboxes.measure(whole)).problem == Problem.NONE
 
 
 async def test_a_decompression_bomb_costs_nothing(sandboxes: SandboxPool) -> None:
@@ -188,7 +187,7 @@ async def test_an_image_that_takes_too_long_is_stopped() -> None:
 async def test_a_decoder_killed_from_outside_costs_the_image_nothing() -> None:
     """An image whose decoder is killed half way is decoded by another: it is not to blame."""
     async with pool(limits=slow()) as sandboxes:
-        measuring = asyncio.create_task(sandboxes.measure(bomb(9_000)))
+        measuring = asyncio.create_task(sandboxes.measure(bomb(6_500)))
         await busy(sandboxes)
         for pid in processes(sandboxes):
             os.kill(pid, signal.SIGKILL)
@@ -263,7 +262,7 @@ async def test_callers_that_go_away_do_not_wedge_the_pool() -> None:
 async def test_images_are_decoded_side_by_side() -> None:
     """Two processes decode at the same time: while one is at it, the other answers."""
     async with pool(workers=2, limits=slow()) as sandboxes:
-        long = asyncio.create_task(sandboxes.measure(bomb(9_000)))
+        long = asyncio.create_task(sandboxes.measure(bomb(6_500)))
         await asyncio.sleep(0.05)
         assert (await sandboxes.measure(GOOD)).problem == Problem.NONE
         assert not long.done()
@@ -275,7 +274,7 @@ async def test_closing_ends_every_process_and_every_wait() -> None:
     sandboxes = pool(limits=slow())
     async with sandboxes:
         pids = processes(sandboxes)
-        waiting = [asyncio.create_task(sandboxes.measure(bomb(9_000))) for _ in range(3)]
+        waiting = [asyncio.create_task(sandboxes.measure(bomb(6_500))) for _ in range(3)]
         await busy(sandboxes)
     async with asyncio.timeout(5):
         ended = await asyncio.gather(*waiting, return_exceptions=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import pytest
+import pytest_asyncio
 from evaluator_rig import NOW, pool, served, slow
 from PIL import Image
 
@@ -23,6 +24,8 @@ from imagerouter.runtime.status import from_rpc_error
 from imagerouter.storage import ArtifactStore, open_store
 from tests.unit.evaluator.evaluator_pictures import NOT_IMAGES, animated, bomb, encoded, scene
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 GOOD = encoded(scene(96, 120))
 PROMISED = route_pb2.RouteParameters(output_format="png", expected_width=96, expected_height=120, count=1)
 
@@ -33,14 +36,14 @@ def store(tmp_path: Path) -> ArtifactStore:
     return open_store(tmp_path.as_uri())
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def sandboxes() -> AsyncIterator[SandboxPool]:
-    """Start a pool of two."""
+    """Start a pool of two, for all tests here: none harms it."""
     async with pool(workers=2) as started:
         yield started
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def stub(store: ArtifactStore, sandboxes: SandboxPool) -> AsyncIterator[EvaluatorServiceStub]:
     """Call a running service."""
     async with served(store, sandboxes) as port, open_channel(f"127.0.0.1:{port}") as channel:
@@ -240,7 +243,7 @@ async def test_many_calls_share_the_pool(stub: EvaluatorServiceStub, store: Arti
 
 async def test_a_caller_that_gives_up_does_not_wedge_the_service(store: ArtifactStore) -> None:
     """Calls that run into their deadline in the middle of decoding leave a service that answers the next."""
-    heavy = await store.put("acme", bomb(9_000))
+    heavy = await store.put("acme", bomb(6_000))
     good = await store.put("acme", GOOD)
     async with (
         pool(workers=1, limits=slow()) as sandboxes,

@@ -200,3 +200,24 @@ async def test_a_unix_socket(tmp_path: Any) -> None:
     address = f"unix:{tmp_path}/s"
     async with served(changes={"listen": address}, Unary=echo), open_channel(address) as channel:
         assert (await Stub(channel).Unary(text("x"))).value == "x"
+
+
+async def test_a_watcher_does_not_hold_the_drain() -> None:
+    """A stream that watches health sees the end of readiness, and ends with the server instead of keeping it."""
+    async with running(Unary=echo) as (server, port), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        await _becomes(channel, SERVICE, SERVING)
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=SERVICE))
+        first = await watch.read()
+        began = time.monotonic()
+        await server.drain()
+        took = time.monotonic() - began
+        rest = [response.status async for response in _reads(watch)]
+
+    assert [first.status, *rest] == [SERVING, NOT_SERVING]
+    assert await watch.code() is grpc.StatusCode.OK
+    assert took < 2
+
+
+async def _reads(call: Any) -> Any:
+    while (response := await call.read()) is not grpc.aio.EOF:
+        yield response

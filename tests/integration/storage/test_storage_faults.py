@@ -65,7 +65,7 @@ async def test_a_killed_writer_leaves_no_half_artifact(tmp_path: Path) -> None:
 
     What a kill leaves behind does not stand in the way of the next upload.
     """
-    for _ in range(5):
+    for _ in range(3):
         before = len(artifacts(tmp_path))
         writer = subprocess.Popen([sys.executable, "-c", WRITER, tmp_path.as_uri(), str(before)])
         with writer:

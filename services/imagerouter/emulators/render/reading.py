@@ -22,6 +22,7 @@ _FLAG = re.compile(r"--\w+(?:\s+[\w:.]+)?")
 _WORD = re.compile(r"[A-Za-zÀ-ÿ][A-Za-zÀ-ÿ'-]{2,}")
 
 MAX_STRINGS = 12
+MAX_TITLE = 120
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ def read(prompt: str) -> Reading:
         layout=layout,
         scene=vocabulary.earliest_of("scenes", bare, "mountain" if layout == "scene" else "abstract"),
         light=vocabulary.earliest_of("lights", bare, ""),
-        title=title,
-        second=vocabulary.translate(title, language) if language and not _CJK.search(title) else "",
+        title=title[:MAX_TITLE].strip(),
+        second=vocabulary.translate(title[:MAX_TITLE], language) if language and not _CJK.search(title) else "",
         strings=strings,
         words=_words(bare, cjk=cjk),
         cjk=cjk,
@@ -106,4 +107,4 @@ def _words(text: str, *, cjk: bool) -> tuple[str, ...]:
         wanted = (part[:24] for part in parts if len(part) > 1 and vocabulary.first_of("layouts", part, "") == "")
         return tuple(dict.fromkeys(wanted))[:24]
     found = (word for word in _WORD.findall(text) if word.lower() not in vocabulary.stop_words())
-    return tuple(dict.fromkeys(word.lower() for word in found))[:32]
+    return tuple(dict.fromkeys(word.lower()[:32] for word in found))[:32]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -19,6 +20,8 @@ _TOKEN = re.compile(
     r"[\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef]|[^\s\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef]+|\s+"
 )
 _LEADING = 1.24
+# More characters than this no box of ours holds; fitting them would take time for nothing.
+_LONGEST = 400
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def _turn(lines: list[str], line: str, token: str, face: ImageFont.FreeTypeFont,
         lines.append(line.strip())
     token = carried + token
     while len(token) > 1 and face.getlength(token) > width:
-        cut = next((n for n in range(len(token) - 1, 0, -1) if face.getlength(token[:n]) <= width), 1)
+        cut = max(1, bisect.bisect_right(range(1, len(token) + 1), width, key=lambda n: face.getlength(token[:n])))
         lines.append(token[:cut])
         token = token[cut:]
     return token
@@ -113,7 +116,7 @@ def write(
     """Set `text` in `box` (left, top, right, bottom) at most `largest` px high; returns the box it took."""
     left, top, right, bottom = box
     width, height = max(8, right - left), max(8, bottom - top)
-    text = drawable(text)
+    text = drawable(text[:_LONGEST])
     if not text:
         return (left, top, left, top)
     setting = fit(text, face, width, height, largest, smallest)
