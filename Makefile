@@ -51,6 +51,7 @@ lock:  ## Resolve requirements.lock anew (needs uv on the PATH).
 		--no-emit-index-url --no-annotate --upgrade --output-file requirements.lock
 	uv pip compile tools/protos.in --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --no-annotate --upgrade --output-file tools/protos.lock
+	$(BIN)/python tools/lock_for.py closures
 
 clean:  ## Remove the environments and everything the targets wrote.
 	rm -rf $(VENV) $(PROTOS) out .imagerouter .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -32,7 +32,8 @@ class Seen:
     def label(self) -> str:
         """`service: kind name`, as edges are written."""
         kind = Span.SpanKind.Name(self.span.kind).removeprefix("SPAN_KIND_")
-        return f"{self.service}: {kind} {self.span.name.rpartition('.')[2]}"
+        name = self.span.name.rpartition(".")[2] if self.span.name.startswith("imagerouter.") else self.span.name
+        return f"{self.service}: {kind} {name}"
 
 
 def plain(value: AnyValue) -> Any:

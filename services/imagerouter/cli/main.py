@@ -21,6 +21,7 @@ app.command()(images.trace)
 app.command()(demo.demo)
 app.command()(serve.serve)
 app.command()(serve.emulate)
+app.command()(serve.migrate)
 
 
 def main() -> None:

@@ -42,6 +42,13 @@ def serve(service: Annotated[Service, typer.Argument(help="Which one.")]) -> Non
     importlib.import_module(f"imagerouter.{service.value}.main").main()
 
 
+def migrate() -> None:
+    """Bring the ledger's schema up to date (IMAGEROUTER_LEDGER_URL). Needed for Postgres; SQLite does it by itself."""
+    from imagerouter.orchestrator.main import migrate as bring_up_to_date
+
+    console.print(f"ledger at revision {asyncio.run(bring_up_to_date())}")
+
+
 def up(
     data: Annotated[Path, typer.Option(help="Folder for ledger, artifacts, journals and logs.")] = DATA,
     port: Annotated[int, typer.Option(help="Port of the orchestrator; 0 takes any.")] = 50050,

@@ -81,7 +81,8 @@ class Worker:
         try:
             return read_frame(self._output, _MAX_REPLY_BYTES)
         except (EOFError, ValueError) as error:
-            self._process.kill() if isinstance(error, ValueError) else None
+            # One that sends too much is alive: without the kill nobody would ever reap it.
+            self._process.kill()
             raise WorkerDied(self._reap()) from error
 
     def _reap(self) -> int | None:

@@ -9,7 +9,7 @@ import socket
 import uuid
 
 from imagerouter.api.images.v1 import images_service_pb2_grpc as images_grpc
-from imagerouter.ledger import open_ledger
+from imagerouter.ledger import Ledger, open_ledger
 from imagerouter.orchestrator.calls import Peers
 from imagerouter.orchestrator.limits import load_limits
 from imagerouter.orchestrator.outages import Outages
@@ -36,7 +36,7 @@ _READS = (
 async def serve() -> None:
     """Settings, telemetry, ledger, store, channels, runs, servicer; then serve until told to stop."""
     settings = load_settings(OrchestratorSettings)
-    async with telemetry(NAME), await open_ledger(settings.ledger_url) as ledger:
+    async with telemetry(NAME), await open_ledger(settings.ledger_url.get_secret_value()) as ledger:
         store = open_store(settings.artifact_store)
         limits = load_limits(settings.limits_file)
         peers = Peers(
@@ -56,6 +56,7 @@ async def serve() -> None:
             servicer,
             ready=ledger.ping,
         )
+        server.on_drain(runs.begin_drain)
         keeping = asyncio.create_task(runs.keep(settings.sweep_s))
         try:
             await server.serve()
@@ -65,6 +66,11 @@ async def serve() -> None:
             with contextlib.suppress(asyncio.CancelledError):
                 await keeping
             await peers.close()
+
+
+async def migrate() -> str:
+    """Bring the ledger's schema up to date; the revision it has then."""
+    return await Ledger.migrate(load_settings(OrchestratorSettings).ledger_url.get_secret_value())
 
 
 def new_id() -> str:

@@ -52,6 +52,7 @@ class Runs:
     owner: str
     lease_s: float
     active: dict[str, ActiveRun] = field(default_factory=dict)
+    draining_since: float | None = None
 
     def start(self, work: Work, calls: Calls, hops: list[images.Hop]) -> ActiveRun:
         """Begin a run. It outlives the call that asks for it."""
@@ -90,13 +91,14 @@ class Runs:
 
     async def join(self, active: ActiveRun, timeout_s: float | None, *, counts: bool) -> None:
         """Wait for a run to end, for `timeout_s` seconds at most. A caller that `counts` takes the image with it if it
-        is cancelled while nobody else waits; one whose time is merely up does not."""
+        is cancelled while nobody else waits; one whose time is merely up, or that we cut off in a drain, does not."""
         until = None if timeout_s is None else time.monotonic() + timeout_s
         active.callers += counts
         try:
             done, _ = await asyncio.wait({active.task}, timeout=timeout_s)
         except asyncio.CancelledError:
-            if counts and active.callers == 1 and (until is None or time.monotonic() < until):
+            in_time = until is None or time.monotonic() < until
+            if counts and active.callers == 1 and in_time and self.draining_since is None:
                 active.run.cancel()
             raise
         finally:
@@ -120,6 +122,8 @@ class Runs:
             with contextlib.suppress(LostLease):
                 if await self.ledger.renew_lease(image_id, self.owner, active.run.work.epoch, until):
                     active.run.cancel()
+        if self.draining_since is not None:
+            return
         for claim in await self.ledger.claim_expired(self.owner, self.clock(), until, _CLAIMS_AT_ONCE):
             work = await resume.work_of(claim, self.ledger, self.clock, self.limits.defaults.budget_micros)
             _log.info("image.taken_over", image_id=work.image_id, epoch=work.epoch)
@@ -128,10 +132,16 @@ class Runs:
             if claim.cancel_requested:
                 active.run.cancel()
 
+    async def begin_drain(self) -> None:
+        """From now on nothing is taken over, and callers who are cut off take no image with them."""
+        self.draining_since = time.monotonic()
+
     async def drain(self, grace_s: float) -> None:
-        """Let runs end for `grace_s` seconds, then hand the rest back: their attempts under way become unknown."""
+        """Let runs end until `grace_s` seconds after the drain began, then hand the rest back: their attempts under
+        way become unknown."""
+        spent = 0.0 if self.draining_since is None else time.monotonic() - self.draining_since
         if self.active:
-            await asyncio.wait([active.task for active in self.active.values()], timeout=grace_s)
+            await asyncio.wait([active.task for active in self.active.values()], timeout=max(0.0, grace_s - spent))
         for image_id, active in list(self.active.items()):
             active.task.cancel()
             await asyncio.gather(active.task, return_exceptions=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from imagerouter.runtime.settings import ServiceSettings
 from imagerouter.storage import StoreUrl, default_store_url
@@ -13,8 +13,8 @@ from imagerouter.storage import StoreUrl, default_store_url
 class OrchestratorSettings(ServiceSettings):
     """Environment of the orchestrator (prefix IMAGEROUTER_)."""
 
-    ledger_url: str = "sqlite+aiosqlite:///.imagerouter/ledger.db"
-    """The ledger's database: `sqlite+aiosqlite:///file` or `postgresql+asyncpg://…`."""
+    ledger_url: SecretStr = SecretStr("sqlite+aiosqlite:///.imagerouter/ledger.db")
+    """The ledger's database: `sqlite+aiosqlite:///file` or `postgresql+asyncpg://…`. It may hold a password."""
 
     artifact_store: StoreUrl = Field(default_factory=default_store_url)
     """The object store, for inline references."""

@@ -156,7 +156,7 @@ SENTENCES = st.sampled_from(
 
 
 @given(st.lists(st.one_of(SENTENCES, st.text(max_size=40)), min_size=1, max_size=12))
-@settings(max_examples=BULKY_CASES)
+@settings(max_examples=BULKY_CASES, deadline=None)
 def test_merging_is_total_and_the_last_word_stands(instructions: list[str]) -> None:
     """Any instructions give a prompt or an InvalidField, the same twice; the present one is never dropped."""
     try:

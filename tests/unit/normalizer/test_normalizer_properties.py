@@ -73,7 +73,7 @@ def attempt(given_request: pb.NormalizeRequest, facts: list[Any]) -> bytes | str
 
 
 @given(PROMPT, CONSTRAINTS, OUTPUT, ENUM, st.integers(0, 2))
-@settings(max_examples=BULKY_CASES)
+@settings(max_examples=BULKY_CASES, deadline=None)
 def test_any_request_is_a_task_or_a_field_to_blame(
     prompt: str, wishes: dict[str, Any], spec: dict[str, Any], mode: int, references: int
 ) -> None:
@@ -87,7 +87,7 @@ def test_any_request_is_a_task_or_a_field_to_blame(
 
 
 @given(PROMPT)
-@settings(max_examples=BULKY_CASES)
+@settings(max_examples=BULKY_CASES, deadline=None)
 def test_a_task_normalized_again_is_itself(prompt: str) -> None:
     """The cleaned prompt and the settled output come through a second time unchanged, if it has no more flags."""
     try:

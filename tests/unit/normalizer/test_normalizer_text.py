@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagerouter.normalizer import words
@@ -41,6 +41,7 @@ def test_what_nobody_sees_goes_and_what_is_seen_stays(given_text: str, cleaned: 
 
 
 @given(st.text())
+@settings(deadline=None)
 def test_cleaning_twice_is_cleaning_once(text: str) -> None:
     """Cleaning is idempotent, gives NFC, and leaves nothing blank at the ends."""
     once = clean(text)
@@ -52,6 +53,7 @@ def test_cleaning_twice_is_cleaning_once(text: str) -> None:
 
 
 @given(st.text(alphabet=st.characters(categories=("L", "N", "P", "Zs"))))
+@settings(deadline=None)
 def test_plain_text_hides_nothing(text: str) -> None:
     """Letters, digits, punctuation and spaces give no warning."""
     assert not hides_characters(text)

@@ -21,6 +21,10 @@ _TAIL = re.compile(
 _FLAG = re.compile(r"--\w+(?:\s+[\w:.]+)?")
 _WORD = re.compile(r"[A-Za-zÀ-ÿ][A-Za-zÀ-ÿ'-]{2,}")
 
+_PAIR = re.compile(r'"([^"\n]{1,60})"\s*:\s*"([^"\n]{1,400})"')
+_WITHOUT = re.compile(r"\b(?:no|without|not|avoid)\s+(?:any\s+)?\w+(?:\s*(?:,|or|and)\s*\w+)?", re.IGNORECASE)
+_KIND_WITHIN = 240
+
 MAX_STRINGS = 12
 MAX_TITLE = 120
 
@@ -49,9 +53,13 @@ def read(prompt: str) -> Reading:
     text = _FLAG.sub(" ", prompt).strip()
     # Of a very long prompt the head says what it is; a quadratic search over 32,000 characters says no more.
     head = text[:4000]
-    strings = _quoted(text)
-    bare = vocabulary.pattern("quoted").sub(" ", head)
-    layout = vocabulary.first_of("layouts", bare, "scene")
+    structured = _structured(text)
+    if structured is None:
+        strings, bare = _quoted(text), vocabulary.pattern("quoted").sub(" ", head)
+    else:
+        strings, bare = structured
+    # What kind of thing is wanted is said early; later "logo" or "text" is more often what to leave out.
+    layout = vocabulary.first_of("layouts", _WITHOUT.sub(" ", bare[:_KIND_WITHIN]), "scene")
     cjk = len(_CJK.findall(head)) * 4 > len(head)
     title = strings[0] if strings and layout != "scene" else _subject(bare, cjk=cjk)
     language = vocabulary.second_language(head)
@@ -66,6 +74,21 @@ def read(prompt: str) -> Reading:
         words=_words(bare, cjk=cjk),
         cjk=cjk,
     )
+
+
+def _structured(text: str) -> tuple[tuple[str, ...], str] | None:
+    """A JSON-shaped prompt: its strings to be set (by their keys), and all its values as plain text; else None."""
+    if not text.startswith("{"):
+        return None
+    shown: list[str] = []
+    said: list[str] = []
+    for key, value in _PAIR.findall(text[:20_000]):
+        said.append(value)
+        if vocabulary.holds(key.replace("_", " "), vocabulary.lexicon()["reading"]["shown"]):
+            shown.append(value)
+    if not said:
+        return None
+    return tuple(dict.fromkeys(each for each in shown if len(each) <= MAX_TITLE))[:MAX_STRINGS], ". ".join(said)[:4000]
 
 
 def _quoted(text: str) -> tuple[str, ...]:

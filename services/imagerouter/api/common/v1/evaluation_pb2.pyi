@@ -69,7 +69,9 @@ class Check(_message.Message):
     THRESHOLD_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`name` is stable: "decodes", "format", "dimensions", "aspect", "blank", "refusal"."""
+    """`name` is stable: "limits", "decodes", "format", "dimensions", "aspect" and "blank" of an output, "no_output" and
+    "refusal" of an attempt.
+    """
     passed: _builtins.bool
     """`passed` says whether it met the bar."""
     score: _builtins.float
