@@ -34,7 +34,7 @@ CARRIED = {
     "build": set(),
     "cli": set(),
     "emulators": {"numpy", "pillow", "starlette", "uvicorn"},
-    "evaluator": {"numpy", "obstore", "pillow"},
+    "evaluator": {"obstore", "pillow"},
     "normalizer": {"obstore", "pillow"},
     "orchestrator": {"aiosqlite", "alembic", "asyncpg", "obstore", "sqlalchemy"},
     "router": set(),
