@@ -99,3 +99,14 @@ async def test_unreachable_latency_names_every_model(running: Running) -> None:
 
     assert (caught.value.code.name, caught.value.reason) == ("FAILED_PRECONDITION", "NO_ROUTE")
     assert "100" in caught.value.metadata["gpt-image-2"]
+
+
+async def test_fields_are_counted_as_the_caller_counts(running: Running) -> None:
+    """With a parent, whose output goes in front, the caller's first reference is still references[0]."""
+    image = await running.router.create("a lantern", request_id="e2e-counted")
+    document = {"prompt": "add a hat", "parent": image.name, "references": [NOWHERE]}
+    with pytest.raises(ImageRouterError) as caught:
+        await running.router.create_from(parse_request(document))
+
+    assert [violation.field for violation in caught.value.fields] == ["references[0].artifact"]
+    assert caught.value.message.startswith("references[0].artifact")

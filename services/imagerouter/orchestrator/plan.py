@@ -3,8 +3,9 @@ yet: what is refused here leaves nothing behind (docs/adr/0010)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from imagerouter.api.common.v1 import route_pb2, task_pb2
@@ -14,7 +15,7 @@ from imagerouter.api.router.v1 import router_service_pb2 as router
 from imagerouter.ledger import Ledger
 from imagerouter.orchestrator import inputs, validate
 from imagerouter.orchestrator.calls import Calls
-from imagerouter.runtime.errors import InvalidField
+from imagerouter.runtime.errors import ImageRouterError, InvalidField
 from imagerouter.storage import ArtifactStore
 
 
@@ -68,7 +69,10 @@ class Planner:
             ask.mask.CopyFrom(await inputs.to_reference(request.mask, "mask", tenant, self.store))
         if request.parent:
             await self._join_chain(ask, request, tenant)
-        task = (await calls.normalize(ask)).task
+        try:
+            task = (await calls.normalize(ask)).task
+        except ImageRouterError as error:
+            raise (_as_the_caller_counts(error) if request.parent else error) from error.__cause__
 
         async def route(task: task_pb2.Task, step: route_pb2.Step.ValueType) -> route_pb2.Decision:
             question = router.RouteRequest(
@@ -124,3 +128,19 @@ class Planner:
             )
         )
         return restarted
+
+
+_REFERENCE = re.compile(r"references\[(\d+)\]")
+
+
+def _as_the_caller_counts(error: ImageRouterError) -> ImageRouterError:
+    """The same error with the caller's field paths: the parent's output went in front of the caller's references."""
+
+    def path(match: re.Match[str]) -> str:
+        return f"references[{int(match[1]) - 1}]" if int(match[1]) else "parent"
+
+    error.message = _REFERENCE.sub(path, error.message)
+    error.fields = tuple(replace(each, field=_REFERENCE.sub(path, each.field)) for each in error.fields)
+    if "field" in error.metadata:
+        error.metadata["field"] = _REFERENCE.sub(path, error.metadata["field"])
+    return error

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from google.rpc import error_details_pb2
 from runtime_rig import SERVICE, Stub, echo, finished, path, running, served, settings, text
 
 from imagerouter.api.adapter.v1 import adapter_service_pb2, adapter_service_pb2_grpc
@@ -17,7 +18,7 @@ from imagerouter.api.router.v1 import router_service_pb2, router_service_pb2_grp
 from imagerouter.runtime import errors
 from imagerouter.runtime.channel import open_channel
 from imagerouter.runtime.server import Server
-from imagerouter.runtime.status import DETAILS_KEY, MAX_DETAILS_BYTES, from_rpc_error
+from imagerouter.runtime.status import DETAILS_KEY, MAX_DETAILS_BYTES, from_rpc_error, to_grpc_status, to_status
 
 LogLines = Callable[[], list[dict[str, Any]]]
 SECRET = "postgres://user:CANARY@db/x"
@@ -160,11 +161,11 @@ async def test_what_is_not_built_says_so() -> None:
 
 async def test_errors_pass_through_intact() -> None:
     """What a leaf says reaches the caller of its caller byte for byte, although nobody caught it in between."""
+    status = to_status(errors.QuotaExceeded("too many", quotas=[errors.QuotaViolation("tenant:a", "10")]))
+    status.details.add().Pack(error_details_pb2.Help())  # as a newer version of ours might
 
     async def leaf(request: Any, context: Any) -> Any:
-        raise errors.QuotaExceeded(
-            "too many", quotas=[errors.QuotaViolation("tenant:a", "10")], retry_after_s=2, metadata={"quota": "images"}
-        )
+        await context.abort_with_status(to_grpc_status(status))
 
     async with served(Unary=leaf) as leaf_port, open_channel(f"127.0.0.1:{leaf_port}") as inner:
 

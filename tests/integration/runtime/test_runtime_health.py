@@ -59,6 +59,18 @@ async def test_ready_follows_the_service() -> None:
         assert [await _check(channel, name) for name in ("", "liveness")] == [SERVING, SERVING]
 
 
+async def test_not_ready_until_the_first_answer() -> None:
+    """A service whose first answer is still out is not ready, even for a moment."""
+
+    async def ready() -> bool:
+        await asyncio.sleep(60)
+        return True
+
+    changes = {"readiness_timeout_s": 60.0}
+    async with served(ready=ready, changes=changes, Unary=echo) as port, open_channel(f"127.0.0.1:{port}") as channel:
+        assert await _check(channel, SERVICE) == NOT_SERVING
+
+
 async def test_an_unknown_service_is_not_found() -> None:
     """A probe with a typo does not pass."""
     async with served(Unary=echo) as port, open_channel(f"127.0.0.1:{port}") as channel:

@@ -131,11 +131,11 @@ async def test_messages_have_a_limit(side: str) -> None:
     request = text("0" * 600 * KIB) if side == "server" else text(f"{600 * KIB:010d}")
     fits = text("0000000001" + "x" * 511 * KIB)
     async with (
-        served(Unary=unary) as port,
-        open_channel(f"127.0.0.1:{port}") as channel,
-        open_channel(f"127.0.0.1:{port}", max_message_bytes=4 * KIB * KIB) as generous,
+        served(Unary=unary) as strict_port,
+        served(changes={"max_message_bytes": 4 * KIB * KIB}, Unary=unary) as generous_port,
+        open_channel(f"127.0.0.1:{generous_port}") as channel,
+        open_channel(f"127.0.0.1:{strict_port}", max_message_bytes=4 * KIB * KIB) as generous,
     ):
-        # The generous client sends what the server must refuse; the server then is the strict one.
         error = await _error(Stub(generous if side == "server" else channel).Unary(request))
         assert (await Stub(channel).Unary(fits)).value == "y"
 
@@ -152,16 +152,16 @@ async def test_a_server_may_take_more() -> None:
 
 
 async def test_a_burst_is_served() -> None:
-    """3,000 calls at once on one connection: every one is answered, none is CANCELLED before it reaches us."""
+    """5,000 calls at once on one connection: every one is answered, none is CANCELLED before it reaches us."""
     async with (
         served(changes={"inflight_limit": 5000}, Unary=echo) as port,
         open_channel(f"127.0.0.1:{port}") as channel,
     ):
         await channel.channel_ready()
         stub = Stub(channel)
-        outcomes = Counter(await asyncio.gather(*(_outcome(stub.Unary(text())) for _ in range(3000))))
+        outcomes = Counter(await asyncio.gather(*(_outcome(stub.Unary(text())) for _ in range(5000))))
 
-    assert outcomes == {"OK": 3000}
+    assert outcomes == {"OK": 5000}
 
 
 async def test_beyond_the_pending_limit_calls_are_refused() -> None:
@@ -175,16 +175,17 @@ async def test_beyond_the_pending_limit_calls_are_refused() -> None:
     assert outcomes["OK"] < 1000
 
 
+@pytest.mark.slow
 async def test_frequent_pings_are_allowed() -> None:
     """A client that pings as often as it may keeps its connection, and its long call."""
 
     async def slow(request: Any, context: Any) -> Any:
-        await asyncio.sleep(4)
+        await asyncio.sleep(5.5)
         return request
 
     async with served(changes={"min_ping_interval_s": 0.2}, Unary=slow) as port:
         options = [
-            ("grpc.keepalive_time_ms", 400),
+            ("grpc.keepalive_time_ms", 200),
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.http2.max_pings_without_data", 0),
         ]
@@ -207,6 +208,8 @@ async def test_a_frozen_caller_is_noticed() -> None:
     async with served(changes=changes, Unary=unary) as port, process("runtime_caller", str(port)) as caller:
         async with asyncio.timeout(10):
             await begun.wait()
+        # By now the pings that go with the first data are answered; what follows is our keepalive's doing.
+        await asyncio.sleep(1)
         caller.signal(signal.SIGSTOP)
         async with asyncio.timeout(5):
             await ended.wait()
@@ -277,6 +280,7 @@ async def test_new_replicas_are_found() -> None:
                     await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 async def test_a_restarted_server_is_found_again() -> None:
     """A server that was away for seconds is used again within about one: reconnecting does not back off for minutes."""
     with socket.socket() as free:
@@ -284,7 +288,7 @@ async def test_a_restarted_server_is_found_again() -> None:
         port = free.getsockname()[1]
     async with open_channel(f"127.0.0.1:{port}") as channel:
         stub = Stub(channel)
-        until = time.monotonic() + 4
+        until = time.monotonic() + 7
         while time.monotonic() < until:
             assert await _outcome(stub.Unary(text())) == "UNAVAILABLE"
             await asyncio.sleep(0.05)
@@ -293,7 +297,7 @@ async def test_a_restarted_server_is_found_again() -> None:
             while await _outcome(stub.Unary(text())) != "OK":
                 await asyncio.sleep(0.02)
 
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 1.7
 
 
 async def test_callers_leave_a_draining_server() -> None:

@@ -35,7 +35,7 @@ CARRIED = {
     "cli": set(),
     "emulators": {"numpy", "pillow", "starlette", "uvicorn"},
     "evaluator": {"obstore", "pillow"},
-    "normalizer": {"obstore", "pillow"},
+    "normalizer": {"obstore"},
     "orchestrator": {"aiosqlite", "alembic", "asyncpg", "obstore", "sqlalchemy"},
     "router": set(),
 }

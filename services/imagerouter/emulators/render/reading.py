@@ -61,7 +61,7 @@ def read(prompt: str) -> Reading:
     # What kind of thing is wanted is said early; later "logo" or "text" is more often what to leave out.
     layout = vocabulary.first_of("layouts", _WITHOUT.sub(" ", bare[:_KIND_WITHIN]), "scene")
     cjk = len(_CJK.findall(head)) * 4 > len(head)
-    title = strings[0] if strings and layout != "scene" else _subject(bare, cjk=cjk)
+    title = strings[0] if strings and layout != "scene" else _subject(bare[:_KIND_WITHIN], cjk=cjk)
     language = vocabulary.second_language(head)
     return Reading(
         prompt=text,

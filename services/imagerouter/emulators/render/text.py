@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -63,7 +64,9 @@ def _turn(lines: list[str], line: str, token: str, face: ImageFont.FreeTypeFont,
         lines.append(line.strip())
     token = carried + token
     while len(token) > 1 and face.getlength(token) > width:
-        cut = max(1, bisect.bisect_right(range(1, len(token) + 1), width, key=lambda n: face.getlength(token[:n])))
+        cut = max(
+            1, bisect.bisect_right(range(1, len(token) + 1), width, key=lambda n: math.ceil(face.getlength(token[:n])))
+        )
         lines.append(token[:cut])
         token = token[cut:]
     return token

@@ -340,8 +340,9 @@ class OutputSpec(_message.Message):
     count and gets 0 wants no image. Each is paid for.
     """
     aspect_ratio: _builtins.str
-    """`aspect_ratio` is "width:height" in lowest or any terms ("4:5", "16:9"). Empty means the first reference's for an
-    edit, else 1:1. Ratios beyond 8:1 are refused: no model draws them.
+    """`aspect_ratio` is "width:height" in lowest or any terms ("4:5", "16:9"). Empty means the ratio that the prompt's
+    words name, if they name exactly one; else the first reference's for an edit; else 1:1. The receipt says which.
+    Ratios beyond 8:1 are refused: no model draws them.
     """
     size_tier: Global___SizeTier.ValueType
     """`size_tier` is the coarse resolution. Unspecified means 1K, or what `width` and `height` come to."""
