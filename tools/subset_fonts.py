@@ -1,11 +1,10 @@
-"""Subset Noto Sans/Serif CJK SC to what the emulators draw with.
+"""Subset the Noto fonts that the emulators draw with.
 
-    python tools/subset_fonts.py NotoSansCJKsc-Regular.otf  [--out services/imagerouter/emulators/fonts]
-    python tools/subset_fonts.py NotoSerifCJKsc-Regular.otf [--out …]
+    python tools/subset_fonts.py NotoSansCJKsc-Regular.otf [--out services/imagerouter/emulators/fonts]
 
-Needs fontTools, no dependency of ours: `python -m venv v && v/bin/pip install fonttools`. The sources come
-from the wheel `mplfonts` 0.0.11 on PyPI. A font whose name holds "Serif" keeps Latin only. The same source and
-fontTools version give the same bytes: no time stamp is renewed.
+and likewise for NotoSerifCJKsc-Regular.otf (Latin only) and NotoSans-Regular.ttf (the Latin, Greek and Cyrillic that the
+CJK fonts lack). Needs fontTools, no dependency of ours: `python -m venv v && v/bin/pip install fonttools`. Where the
+sources come from is in the folder's README. The same source and fontTools version give the same bytes.
 """
 
 from __future__ import annotations
@@ -20,9 +19,12 @@ OUT = Path(__file__).resolve().parent.parent / "services" / "imagerouter" / "emu
 LIMIT = 2_000_000
 
 LATIN = [(0x20, 0x7E), (0xA0, 0x17F), (0x1E00, 0x1EFF), (0x2000, 0x206F), (0x20A0, 0x20BF), (0x2100, 0x2122)]
-SANS = [
+EUROPEAN = [
+    (0x180, 0x24F),  # Latin Extended-B
     (0x370, 0x3FF),  # Greek
-    (0x400, 0x45F),  # Cyrillic
+    (0x400, 0x4FF),  # Cyrillic
+]
+CJK = [
     (0x2150, 0x22FF),  # fractions, arrows, mathematics
     (0x2460, 0x24FF),  # enclosed figures
     (0x2500, 0x26FF),  # boxes, shapes, signs
@@ -48,11 +50,12 @@ def rows(codec: str, first: int, last: int) -> Iterator[int]:
                 continue
 
 
-def wanted(*, latin_only: bool) -> set[int]:
-    """Code points to keep."""
-    ranges = LATIN if latin_only else LATIN + SANS
+def wanted(name: str) -> set[int]:
+    """Code points to keep of the font of that name."""
+    cjk = "SansCJK" in name
+    ranges = LATIN + EUROPEAN * ("Sans" in name) + CJK * cjk
     points = {point for low, high in ranges for point in range(low, high + 1)}
-    if not latin_only:
+    if cjk:
         for each in SETS:
             points.update(rows(*each))
     return points
@@ -63,24 +66,23 @@ def subset(source: Path, out: Path) -> Path:
     from fontTools import subset as ft
     from fontTools.ttLib import TTFont
 
-    latin_only = "Serif" in source.name
     options = ft.Options()
-    options.layout_features = ["kern"] if latin_only else []
+    options.layout_features = []
     options.hinting = False
     options.desubroutinize = False
     options.name_IDs = ["*"]
     options.name_languages = [0x409]
     options.name_legacy = False
     options.notdef_outline = True
-    options.drop_tables += ["DSIG", "BASE", "vmtx", "vhea", "VORG"]
+    options.drop_tables += ["DSIG", "BASE", "vmtx", "vhea", "VORG", "GPOS", "GSUB", "GDEF"]
     options.recalc_timestamp = False
 
     font = TTFont(source, recalcTimestamp=False)
     worker = ft.Subsetter(options)
-    worker.populate(unicodes=wanted(latin_only=latin_only))
+    worker.populate(unicodes=wanted(source.name))
     worker.subset(font)
 
-    target = out / f"{source.stem}-subset.otf"
+    target = out / f"{source.stem}-subset{source.suffix}"
     out.mkdir(parents=True, exist_ok=True)
     font.save(target)
     return target
@@ -88,7 +90,7 @@ def subset(source: Path, out: Path) -> Path:
 
 def main(argv: list[str]) -> int:
     """Run the tool; 1 if a file came out too large to ship."""
-    parser = argparse.ArgumentParser(description="Subset a Noto CJK font for the emulators.")
+    parser = argparse.ArgumentParser(description="Subset a Noto font for the emulators.")
     parser.add_argument("source", type=Path)
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args(argv)

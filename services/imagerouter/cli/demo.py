@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ from imagerouter.api.images.v1 import images_service_pb2 as images
 from imagerouter.cli import reconcile
 from imagerouter.cli.demo_report import prompts_table, totals_table
 from imagerouter.cli.images import save
-from imagerouter.cli.output import complaints, console
+from imagerouter.cli.output import complaints, console, print_json
 from imagerouter.cli.suite import PartFailed, Suite, SuiteOptions
 from imagerouter.cli.tables import image_summary
 from imagerouter.cli.tree import trace_tree
@@ -51,10 +52,9 @@ FAULTS = {
 
 @dataclass
 class Shown:
-    """What the demo made: images by the section they belong to."""
+    """What the demo made, in order."""
 
     made: list[images.Image] = field(default_factory=list)
-    drawn: list[tuple[dict[str, Any], images.Image | None]] = field(default_factory=list)
 
 
 def demo(
@@ -62,19 +62,23 @@ def demo(
         "out"
     ),
     speed: Annotated[float, typer.Option(help="Factor on the emulators' latencies.")] = 0.02,
-    seed: Annotated[int, typer.Option(help="Seed of the emulators and of the faults.")] = 7,
+    seed: Annotated[int, typer.Option(help="Seed of the emulators and of the faults.")] = 39,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write every image and the books as JSON, one a line.")
+    ] = False,
 ) -> None:
     """Start the suite, make the images of the demo, show what was done and why, and stop everything."""
     data = out / "suite"
     shutil.rmtree(data, ignore_errors=True)
+    console.quiet = as_json
     try:
-        raise typer.Exit(asyncio.run(_demo(out, SuiteOptions(data, speed=speed, seed=seed))))
+        raise typer.Exit(asyncio.run(_demo(out, SuiteOptions(data, speed=speed, seed=seed), as_json=as_json)))
     except PartFailed as error:
         complaints.print(f"[bold red]{error}[/]")
         raise typer.Exit(1) from error
 
 
-async def _demo(out: Path, options: SuiteOptions) -> int:
+async def _demo(out: Path, options: SuiteOptions, *, as_json: bool) -> int:
     with console.status("starting seven services and two emulators"):
         suite = await Suite(options).__aenter__()
     try:
@@ -86,7 +90,7 @@ async def _demo(out: Path, options: SuiteOptions) -> int:
             await _prompts(router, suite, out, shown)
             console.print(totals_table(shown.made))
             _show_tree(shown.made)
-            return _settle(suite, shown)
+            return _settle(suite, shown, as_json=as_json)
     finally:
         with console.status("stopping what was started"):
             await suite.stop()
@@ -182,10 +186,14 @@ def _show_tree(made: Sequence[images.Image]) -> None:
     console.print(trace_tree(max(made, key=lambda image: len(image.receipt.attempts))), highlight=False)
 
 
-def _settle(suite: Suite, shown: Shown) -> int:
+def _settle(suite: Suite, shown: Shown, *, as_json: bool) -> int:
     """Compare the books: what the ledger says was spent with what the emulators' journals say was billed."""
     _title("The books")
     result = reconcile.compare(shown.made, suite.options.data / "journal")
     for line in result.lines():
         console.print(f"  {line}", highlight=False)
+    if as_json:
+        for image in shown.made:
+            print_json(image)
+        sys.stdout.write(json.dumps({"balanced": result.balanced, **asdict(result)}) + "\n")
     return 0 if result.balanced else 1

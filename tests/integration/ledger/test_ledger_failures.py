@@ -8,11 +8,13 @@ import traceback
 
 import pytest
 from ledger_samples import NOW, PROMPT, TENANT, arguments, create, decision, later, new_id, plan, planned, task
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, literal, select, text
+from sqlalchemy.exc import StatementError
 
 from imagerouter.api.images.v1 import images_service_pb2
 from imagerouter.ledger import Ledger, open_ledger
 from imagerouter.ledger.database import Database, parse_url
+from imagerouter.ledger.schema import UtcTime
 from imagerouter.runtime.errors import Internal, NotFound, Unavailable
 from tests.postgres import PostgresServer
 
@@ -82,6 +84,25 @@ async def test_waiting_for_a_lock_is_limited_and_typed(postgres_url: str) -> Non
         await impatient.close()
 
 
+async def test_reader_sees_one_moment(postgres_url: str) -> None:
+    """All statements of a read see the same commits, so that a receipt's sums are those of its attempts."""
+    async with await open_ledger(postgres_url) as ledger:
+        database = Database(parse_url(postgres_url))
+        count = text("SELECT count(*) FROM images")
+
+        def count_twice(connection: Connection) -> tuple[int, int]:
+            before = connection.execute(count).scalar_one()
+            connection.execute(text("SELECT pg_sleep(0.3)"))
+            return before, connection.execute(count).scalar_one()
+
+        reading = asyncio.create_task(database.read(count_twice))
+        await asyncio.sleep(0.1)
+        await create(ledger)
+        before, after = await reading
+        await database.close()
+    assert before == after
+
+
 async def test_cancelled_caller_does_not_break_a_transaction(ledger: Ledger) -> None:
     """A call that is cancelled at any moment is carried out whole, and the ledger goes on working."""
     made = await create(ledger)
@@ -106,16 +127,28 @@ async def test_no_error_and_no_log_line_holds_a_prompt(ledger: Ledger, caplog: p
         ledger.create_image(**arguments(budget_micros=-1)),
         ledger.create_image(**arguments(tenant="nul\0" + PROMPT)),  # SQLite stores it, Postgres does not
         ledger.create_image(**arguments(owner=task())),
+        ledger.create_image(**arguments(create_time=NOW.replace(tzinfo=None))),
     ]
     answers = await asyncio.gather(*calls, return_exceptions=True)
 
     errors = [answer for answer in answers if isinstance(answer, BaseException)]
     assert [type(error) for error in (answers[0], answers[2])] == [Internal, Internal]
+    assert len(errors) >= 3
     for error in errors:
         shown = "".join(traceback.format_exception(error))
         assert PROMPT not in shown
         assert PROMPT.encode().hex() not in shown
     assert PROMPT not in caplog.text
+
+
+async def test_failing_statement_does_not_show_its_values(ledger_url: str) -> None:
+    """An error that the ledger does not translate, because the caller is wrong, shows no values either."""
+    database = Database(parse_url(ledger_url))
+    query = select(literal(PROMPT), literal(NOW.replace(tzinfo=None), UtcTime))
+    with pytest.raises(StatementError) as caught:
+        await database.read(lambda connection: connection.execute(query))
+    await database.close()
+    assert PROMPT not in str(caught.value)
 
 
 async def test_naive_times_are_refused(ledger: Ledger) -> None:

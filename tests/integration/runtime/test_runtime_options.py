@@ -164,9 +164,10 @@ async def test_a_burst_is_served() -> None:
     assert outcomes == {"OK": 5000}
 
 
-async def test_beyond_the_pending_limit_calls_are_refused() -> None:
-    """The limits on pending calls take hold: where they are small, a burst is cut."""
-    changes = {"inflight_limit": 5000, "max_pending_requests": 1, "max_pending_requests_hard": 2}
+@pytest.mark.parametrize(("soft", "hard"), [(1, 20_000), (10_000, 1)])
+async def test_beyond_the_pending_limits_calls_are_refused(soft: int, hard: int) -> None:
+    """Both limits on pending calls take hold: where one is small, a burst is cut."""
+    changes = {"inflight_limit": 5000, "max_pending_requests": soft, "max_pending_requests_hard": hard}
     async with served(changes=changes, Unary=echo) as port, open_channel(f"127.0.0.1:{port}") as channel:
         await channel.channel_ready()
         stub = Stub(channel)

@@ -12,11 +12,13 @@ from typing import Literal
 
 from PIL import ImageFont
 
-Face = Literal["sans", "serif"]
+Face = Literal["sans", "serif", "european"]
 
 _FILES: dict[Face, str] = {
     "sans": "NotoSansCJKsc-Regular-subset.otf",
     "serif": "NotoSerifCJKsc-Regular-subset.otf",
+    # The CJK fonts stop at Latin-1: this one has the rest of Latin, Greek and Cyrillic.
+    "european": "NotoSans-Regular-subset.ttf",
 }
 # A FreeType face must not be used by two threads at once, so each renderer thread has its own.
 _local = threading.local()
@@ -40,9 +42,9 @@ def font(face: Face, size: int) -> ImageFont.FreeTypeFont:
     return sizes[key]
 
 
-def drawable(text: str, face: Face = "sans") -> str:
-    """`text` without what `face` has no glyph for (emoji, rare hanzi), so that no .notdef box is ever drawn."""
-    known = code_points(face)
+def drawable(text: str) -> str:
+    """`text` without what no one face can draw of it (emoji, rare hanzi), so that no .notdef box is ever drawn."""
+    known = code_points(face_for(text, "sans"))
     kept: list[str] = []
     for char in text:
         if ord(char) in known:
@@ -55,8 +57,12 @@ def drawable(text: str, face: Face = "sans") -> str:
 
 
 def face_for(text: str, wish: Face) -> Face:
-    """`wish`, unless it lacks a character of `text` that the sans has."""
-    return wish if all(ord(char) in code_points(wish) or char.isspace() for char in text) else "sans"
+    """`wish`, unless it lacks a character of `text`: then the face that lacks the fewest."""
+    lacking: dict[Face, int] = {
+        face: sum(ord(char) not in code_points(face) and not char.isspace() for char in text)
+        for face in (wish, "sans", "european")
+    }
+    return min(lacking, key=lambda face: lacking[face])
 
 
 @cache

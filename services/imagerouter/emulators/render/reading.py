@@ -22,7 +22,7 @@ _FLAG = re.compile(r"--\w+(?:\s+[\w:.]+)?")
 _WORD = re.compile(r"[A-Za-zÀ-ÿ][A-Za-zÀ-ÿ'-]{2,}")
 
 _PAIR = re.compile(r'"([^"\n]{1,60})"\s*:\s*"([^"\n]{1,400})"')
-_WITHOUT = re.compile(r"\b(?:no|without|not|avoid)\s+(?:any\s+)?\w+(?:\s*(?:,|or|and)\s*\w+)?", re.IGNORECASE)
+_WITHOUT = re.compile(r"\b(?:no|without|not|avoid)\s+(?:any\s+)?\w+(?:\s+(?:or|and)\s+\w+)?", re.IGNORECASE)
 _KIND_WITHIN = 240
 
 MAX_STRINGS = 12
