@@ -1,7 +1,7 @@
 """Write services/imagerouter/api from protos/ (or into another folder, to compare).
 
-Usage: gen_protos.py [--out DIR] [--check]. Needs .venv-protos, which `make protos` makes: the generator has an environment of
-its own (docs/adr/0002-generated-code-is-committed.md).
+Usage: gen_protos.py [--out DIR] [--check]. Needs .venv-protos, which `make protos` makes: the generator has an
+environment of its own (docs/adr/0002-generated-code-is-committed.md).
 """
 
 from __future__ import annotations
