@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 _NOBODY = 65534
@@ -47,8 +47,8 @@ _SETTINGS = {
     "max_wal_size": "64MB",
     "autovacuum": "off",
 }
-# The shell holds a pipe from us: when that breaks, however we ended, it stops its server.
-_KEEPER = '"$@" </dev/null & read -r _; kill -QUIT $!; wait $!'
+# The shell holds a pipe from us: when that breaks, however we ended, it stops its server and removes the data.
+_KEEPER = '"$@" </dev/null & read -r _; kill -QUIT $!; wait $!; rm -rf "$DATA"'
 
 
 @dataclass
@@ -106,14 +106,15 @@ def postgres_server() -> Iterator[PostgresServer]:
             **_identity(),
         )
         settings = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
-        command = [binaries / "postgres", "-D", data, "-k", directory, *settings]
+        command: list[str | Path] = [binaries / "postgres", "-D", data, "-k", directory, *settings]
         with (directory / "log").open("wb") as log:
-            keeper = subprocess.Popen(
+            keeper: subprocess.Popen[bytes] = subprocess.Popen(
                 ["/bin/sh", "-c", _KEEPER, "keeper", *command],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 cwd=directory,
+                env={**os.environ, "DATA": str(data)},
                 start_new_session=True,  # Ctrl-C is for pytest
                 **_identity(),
             )

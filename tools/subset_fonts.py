@@ -2,7 +2,7 @@
 
     python tools/subset_fonts.py NotoSansCJKsc-Regular.otf [--out services/imagerouter/emulators/fonts]
 
-and likewise for NotoSerifCJKsc-Regular.otf (Latin only) and NotoSans-Regular.ttf (the Latin, Greek and Cyrillic that the
+and likewise for NotoSerifCJKsc-Regular.otf (Latin only) and NotoSans-Regular.ttf (Latin, Greek and Cyrillic that the
 CJK fonts lack). Needs fontTools, no dependency of ours: `python -m venv v && v/bin/pip install fonttools`. Where the
 sources come from is in the folder's README. The same source and fontTools version give the same bytes.
 """

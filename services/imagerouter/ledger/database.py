@@ -75,9 +75,12 @@ class Database:
         self._turn: asyncio.Lock | None = asyncio.Lock() if self.sqlite else None
         self._running: set[asyncio.Task[Any]] = set()
 
-    async def write(self, body: Callable[[Connection], T]) -> T:
-        """Run `body` in one transaction that may write. Unavailable if the database does not answer."""
-        return await self._finish(self._transaction(self._writes, body, self._turn or nullcontext()))
+    async def write(self, body: Callable[[Connection], T], committed: Callable[[T], None] | None = None) -> T:
+        """Run `body` in one transaction that may write, and `committed` on its result once that is durable.
+
+        Unavailable if the database does not answer.
+        """
+        return await self._finish(self._transaction(self._writes, body, self._turn or nullcontext(), committed))
 
     async def read(self, body: Callable[[Connection], T]) -> T:
         """Run `body` in one transaction that sees one moment. Unavailable if the database does not answer."""
@@ -95,10 +98,19 @@ class Database:
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
-    async def _transaction(self, engine: AsyncEngine, body: Callable[[Connection], T], turn: Any) -> T:
+    async def _transaction(
+        self,
+        engine: AsyncEngine,
+        body: Callable[[Connection], T],
+        turn: Any,
+        committed: Callable[[T], None] | None = None,
+    ) -> T:
         with _errors():
             async with turn, engine.begin() as connection:
-                return await connection.run_sync(body)
+                result = await connection.run_sync(body)
+        if committed is not None:
+            committed(result)
+        return result
 
 
 @contextmanager

@@ -90,7 +90,7 @@ class Ledger:
         If the tenant has an image of this `request_id`, nothing is written and that one is returned, however many ask
         at once; the caller compares fingerprints. An empty `request_id` never meets another.
         """
-        made = await self._database.write(
+        return await self._database.write(
             partial(
                 images.create,
                 image_id=image_id,
@@ -106,10 +106,9 @@ class Ledger:
                 parent=parent,
                 owner=owner,
                 lease_until=lease_until,
-            )
+            ),
+            lambda made: self._notifier.notify(made.image_id),
         )
-        self._notifier.notify(made.image_id)
-        return made
 
     async def find_request(self, tenant: str, request_id: str) -> tuple[str, bytes] | None:
         """Give id and fingerprint of the tenant's image of a request_id, or None."""
@@ -132,17 +131,17 @@ class Ledger:
         need be. `reset` says that the picture was made anew from the chain's anchor, so that it is the anchor of its
         edits. Repeating it with the same ending changes nothing; InvalidState for another ending.
         """
-        image = await self._database.write(
-            lambda connection: images.finish(connection, image_id, state, artifacts, error, now, epoch, reset=reset)
+        return await self._database.write(
+            lambda connection: images.finish(connection, image_id, state, artifacts, error, now, epoch, reset=reset),
+            lambda _: self._notifier.notify(image_id),
         )
-        self._notifier.notify(image_id)
-        return image
 
     async def request_cancel(self, image_id: str, now: datetime) -> bool:
         """Ask whoever owns the image to stop; from now on `mark_sent` refuses. False if the image had ended before."""
-        asked = await self._database.write(lambda connection: images.request_cancel(connection, image_id, now))
-        self._notifier.notify(image_id)
-        return asked
+        return await self._database.write(
+            lambda connection: images.request_cancel(connection, image_id, now),
+            lambda _: self._notifier.notify(image_id),
+        )
 
     async def cancel_requested(self, image_id: str) -> bool:
         """Say whether cancellation was asked for, by any replica's caller. `renew_lease` says so too."""
@@ -191,11 +190,10 @@ class Ledger:
         PreconditionFailed (BUDGET_EXHAUSTED) if what was spent, what is reserved and what is wanted exceed the budget.
         Repeating it with the same ids changes nothing.
         """
-        planned = await self._database.write(
-            lambda connection: attempt_rows.plan(connection, image_id, decision, attempts, now, epoch)
+        return await self._database.write(
+            lambda connection: attempt_rows.plan(connection, image_id, decision, attempts, now, epoch),
+            lambda _: self._notifier.notify(image_id),
         )
-        self._notifier.notify(image_id)
-        return planned
 
     async def mark_sent(self, attempt_id: str, now: datetime, epoch: int) -> attempt_pb2.Attempt:
         """Let an attempt out, once: PLANNED to SENT, with the event `attempt_sent`. Call it before any byte leaves.
@@ -204,10 +202,10 @@ class Ledger:
         Cancelled if cancellation was asked for. After Unavailable it may be SENT in the ledger although nothing went
         out: finish it as not sent.
         """
-        image_id, attempt = await self._database.write(
-            lambda connection: attempt_rows.send(connection, attempt_id, now, epoch)
+        _, attempt = await self._database.write(
+            lambda connection: attempt_rows.send(connection, attempt_id, now, epoch),
+            lambda changed: self._notifier.notify(changed[0]),
         )
-        self._notifier.notify(image_id)
         return attempt
 
     async def finish_attempt(
@@ -218,16 +216,18 @@ class Ledger:
         An unknown outcome keeps the reservation. Repeating it with the same outcome changes nothing; InvalidState for
         another.
         """
-        image_id, attempt = await self._database.write(
-            lambda connection: attempt_rows.finish(connection, attempt_id, outcome, now, epoch)
+        _, attempt = await self._database.write(
+            lambda connection: attempt_rows.finish(connection, attempt_id, outcome, now, epoch),
+            lambda changed: self._notifier.notify(changed[0]),
         )
-        self._notifier.notify(image_id)
         return attempt
 
     async def record_evaluation(self, image_id: str, evaluation: evaluation_pb2.Evaluation, now: datetime) -> None:
         """Record what was found about an attempt's output, with the event `evaluation`. InvalidState after the end."""
-        await self._database.write(lambda connection: findings.evaluate(connection, image_id, evaluation, now))
-        self._notifier.notify(image_id)
+        await self._database.write(
+            lambda connection: findings.evaluate(connection, image_id, evaluation, now),
+            lambda _: self._notifier.notify(image_id),
+        )
 
     async def record_hop(self, image_id: str, *hops: images_service_pb2.Hop) -> None:
         """Note calls to other services. They are no events, and may come after the image's end."""

@@ -47,7 +47,7 @@ def serving(request: Message | None) -> None:
 
 def redact_mapping(values: Mapping[str, object]) -> dict[str, object]:
     """Mask the values whose key names a prompt or a secret, at any depth, and clean all texts."""
-    return {key: MASK if _FORBIDDEN_KEYS.search(key) else _clean(value) for key, value in values.items()}
+    return {key: MASK if _is_forbidden(key, value) else _clean(value) for key, value in values.items()}
 
 
 def redact_text(text: str) -> str:
@@ -64,6 +64,13 @@ def exception_text(error: BaseException) -> str:
     if request is not None:
         text = _without_pieces(text, set(_texts(request)))
     return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + "…"
+
+
+def _is_forbidden(key: str, value: object) -> bool:
+    """Whether the value may hold what its key names. Counts and hashes do not."""
+    if isinstance(value, bool | int | float | None) or key.endswith(("_hash", "_digest")):
+        return False
+    return _FORBIDDEN_KEYS.search(key) is not None
 
 
 def _clean(value: object) -> object:

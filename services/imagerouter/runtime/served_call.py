@@ -26,6 +26,7 @@ from imagerouter.runtime.status import from_rpc_error, reason_of, status_of, to_
 T = TypeVar("T")
 _Context = grpc.aio.ServicerContext[Any, Any]
 _log = get_log(__name__)
+_CODES: dict[object, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 _LEVELS = {
     grpc.StatusCode.INTERNAL: logging.ERROR,
     grpc.StatusCode.UNKNOWN: logging.ERROR,
@@ -100,7 +101,7 @@ class ServedCall:
         code: object = self._context.code()
         if isinstance(code, grpc.StatusCode):
             return code
-        return next((one for one in grpc.StatusCode if one.value[0] == code), grpc.StatusCode.OK)
+        return _CODES.get(code, grpc.StatusCode.OK)
 
     def _end(self, code: grpc.StatusCode, reason: str = "", error: BaseException | None = None) -> None:
         """End the span and write the canonical line."""

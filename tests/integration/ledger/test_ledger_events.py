@@ -135,6 +135,20 @@ async def test_changes_are_signalled_after_they_can_be_read(ledger: Ledger) -> N
         await writing
 
 
+async def test_change_of_a_cancelled_caller_is_signalled_too(ledger: Ledger) -> None:
+    """What is written although its caller went away wakes watchers all the same."""
+    made = await create(ledger)
+    with ledger.changed(made.image_id) as change:
+        call = asyncio.create_task(plan(ledger, made))
+        await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait([call])
+        assert call.cancelled()
+        async with asyncio.timeout(10):
+            await change.wait()
+    assert len(await ledger.events(made.image_id)) == 2
+
+
 async def test_ledger_survives_being_closed(ledger_url: str) -> None:
     """What was written is there for whoever opens the ledger next."""
     async with await open_ledger(ledger_url) as first:

@@ -8,7 +8,7 @@ import traceback
 
 import pytest
 from ledger_samples import NOW, PROMPT, TENANT, arguments, create, decision, later, new_id, plan, planned, task
-from sqlalchemy import Connection, literal, select, text
+from sqlalchemy import Connection, Text, bindparam, select, text
 from sqlalchemy.exc import StatementError
 
 from imagerouter.api.images.v1 import images_service_pb2
@@ -144,9 +144,10 @@ async def test_no_error_and_no_log_line_holds_a_prompt(ledger: Ledger, caplog: p
 async def test_failing_statement_does_not_show_its_values(ledger_url: str) -> None:
     """An error that the ledger does not translate, because the caller is wrong, shows no values either."""
     database = Database(parse_url(ledger_url))
-    query = select(literal(PROMPT), literal(NOW.replace(tzinfo=None), UtcTime))
+    query = select(bindparam("prompt", type_=Text), bindparam("time", type_=UtcTime))
+    values = {"prompt": PROMPT, "time": NOW.replace(tzinfo=None)}
     with pytest.raises(StatementError) as caught:
-        await database.read(lambda connection: connection.execute(query))
+        await database.read(lambda connection: connection.execute(query, values))
     await database.close()
     assert PROMPT not in str(caught.value)
 

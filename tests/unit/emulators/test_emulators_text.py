@@ -10,7 +10,7 @@ from imagerouter.emulators.render.fonts import code_points, drawable, face_for, 
 from imagerouter.emulators.render.text import fit, wrap, write
 
 JAPANESE = "東京デザインミートアップ、ようこそ。"
-CHINESE = "咖啡历史，从埃塞俄比亚到现代都市的旅程"
+CHINESE = "咖啡历史、从埃塞俄比亚到现代都市的旅程"
 KOREAN = "서울 디자인 모임에 오신 것을 환영합니다"
 
 

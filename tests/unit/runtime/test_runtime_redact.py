@@ -45,6 +45,14 @@ def test_keys_that_name_a_secret(lines: io.StringIO, key: str) -> None:
     assert _only(lines)[key] == "[redacted]"
 
 
+def test_counts_and_hashes_are_kept(lines: io.StringIO) -> None:
+    """What says something about a prompt without holding it stays."""
+    get_log("x").info("event", prompt_length=12, prompt_hash="sha256:ab", input_tokens=3, prompt_cached=True)
+
+    line = _only(lines)
+    assert (line["prompt_length"], line["prompt_hash"], line["input_tokens"]) == (12, "sha256:ab", 3)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -67,7 +67,7 @@ def read(prompt: str) -> Reading:
         prompt=text,
         layout=layout,
         scene=vocabulary.earliest_of("scenes", bare, "mountain" if layout == "scene" else "abstract"),
-        light=vocabulary.earliest_of("lights", bare, ""),
+        light=vocabulary.first_of("lights", bare, ""),
         title=title[:MAX_TITLE].strip(),
         second=vocabulary.translate(title[:MAX_TITLE], language) if language and not _CJK.search(title) else "",
         strings=strings,

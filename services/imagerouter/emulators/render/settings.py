@@ -77,7 +77,7 @@ def mountains(canvas: Canvas, light: str, reading: Reading) -> None:
             mix(near, (14, 30, 26), 0.45),
         )
     if "cabin" in reading.words or "house" in reading.words:
-        house(canvas, 0.62, 0.86, 0.16, light)
+        house(canvas, 0.62, 0.97, 0.2, light)
 
 
 def house(canvas: Canvas, x: float, y: float, size: float, light: str) -> None:
