@@ -11,7 +11,7 @@ import grpc
 
 from imagerouter.api.adapter.v1 import adapter_service_pb2 as adapter
 from imagerouter.api.common.v1 import attempt_pb2, task_pb2
-from imagerouter.ledger import Ledger, PlannedAttempt
+from imagerouter.ledger import Ledger, LostLease, PlannedAttempt
 from imagerouter.orchestrator.calls import Calls
 from imagerouter.runtime.clock import Clock
 from imagerouter.runtime.errors import Unavailable
@@ -40,21 +40,12 @@ class Attempter:
         """Send one planned attempt and record how it ended. Setting `cancelled` closes the connection to the provider;
         the attempt then ends as unknown, since nobody can say whether it was executed."""
         if cancelled.is_set():
-            outcome = attempt_pb2.Outcome(
-                kind=attempt_pb2.OUTCOME_KIND_CANCELLED,
-                phase=attempt_pb2.PHASE_NOT_SENT,
-                message="cancelled before it was sent",
-            )
+            outcome = _not_sent(attempt_pb2.OUTCOME_KIND_CANCELLED, "cancelled before it was sent")
         elif not await self._reachable(attempt):
-            outcome = attempt_pb2.Outcome(
-                kind=attempt_pb2.OUTCOME_KIND_CONNECTION_FAILED,
-                phase=attempt_pb2.PHASE_NOT_SENT,
-                message="the adapter could not be reached",
-            )
+            outcome = _not_sent(attempt_pb2.OUTCOME_KIND_CONNECTION_FAILED, "the adapter could not be reached")
+        elif not await self._may_send(attempt):
+            outcome = _not_sent(attempt_pb2.OUTCOME_KIND_CONNECTION_FAILED, "the ledger did not answer")
         else:
-            # Committed before the first byte leaves: after a crash, SENT means "may have been executed". Whatever this
-            # raises, the attempt must not be sent.
-            await self.ledger.mark_sent(attempt.attempt_id, self.clock(), self.epoch)
             outcome = await self._send_until(attempt, task, cancelled)
         await self.ledger.finish_attempt(attempt.attempt_id, outcome, self.clock(), self.epoch)
         return outcome
@@ -66,6 +57,17 @@ class Attempter:
             async with asyncio.timeout(_REACH_S):
                 await self.calls.reach(attempt.route.provider)
         except (TimeoutError, grpc.RpcError, Unavailable):
+            return False
+        return True
+
+    async def _may_send(self, attempt: PlannedAttempt) -> bool:
+        """Have the ledger let the attempt out. It is committed before the first byte leaves: after a crash, SENT means
+        "may have been executed". Whatever goes wrong here, the attempt must not be sent."""
+        try:
+            await self.ledger.mark_sent(attempt.attempt_id, self.clock(), self.epoch)
+        except LostLease:
+            raise
+        except Unavailable:
             return False
         return True
 
@@ -107,6 +109,10 @@ class Attempter:
             phase=attempt_pb2.PHASE_SENT_UNKNOWN,
             message="the adapter's stream ended without an outcome",
         )
+
+
+def _not_sent(kind: attempt_pb2.OutcomeKind.ValueType, message: str) -> attempt_pb2.Outcome:
+    return attempt_pb2.Outcome(kind=kind, phase=attempt_pb2.PHASE_NOT_SENT, message=message)
 
 
 def broken_call(error: grpc.aio.AioRpcError) -> attempt_pb2.Outcome:

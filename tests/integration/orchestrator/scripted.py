@@ -7,7 +7,7 @@ to test routing or evaluation: tests/e2e runs the real ones.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,8 +197,26 @@ class Stage:
 @asynccontextmanager
 async def stage(folder: Path, script: Script, limits: Limits | None = None) -> AsyncIterator[Stage]:
     """Start the peers and an orchestrator on them; stop everything afterwards."""
+    async with stages(folder, script, limits) as (only,):
+        yield only
+
+
+@asynccontextmanager
+async def stages(
+    folder: Path,
+    script: Script,
+    limits: Limits | None = None,
+    *,
+    ledger_url: str = "",
+    owners: Sequence[str] = ("test",),
+    adapter_servicer: adapter_grpc.AdapterServiceServicer | None = None,
+    evaluator_servicer: evaluator_grpc.EvaluatorServiceServicer | None = None,
+) -> AsyncIterator[list[Stage]]:
+    """Start the peers and an orchestrator for each of `owners`, replicas on one ledger: SQLite unless a URL is given.
+    Their leases are renewed only if the test keeps them (`runs.keep`)."""
     limits = limits or load_limits()
     settings = ServiceSettings(drain_settle_s=0)
+    ledger_url = ledger_url or f"sqlite+aiosqlite:///{folder / 'ledger.db'}"
     async with AsyncExitStack() as stack:
 
         async def started(name: str, service: str, register: Any, servicer: object) -> str:
@@ -225,24 +243,27 @@ async def stage(folder: Path, script: Script, limits: Limits | None = None) -> A
                 "evaluator",
                 "evaluator.v1.EvaluatorService",
                 evaluator_grpc.add_EvaluatorServiceServicer_to_server,
-                ScriptedEvaluator(script),
+                evaluator_servicer or ScriptedEvaluator(script),
             ),
             await started(
                 "adapter",
                 "adapter.v1.AdapterService",
                 adapter_grpc.add_AdapterServiceServicer_to_server,
-                ScriptedAdapter(script),
+                adapter_servicer or ScriptedAdapter(script),
             ),
         ]
         normal, route, judge, adapt = (open_channel(address) for address in addresses)
         peers = Peers(normal, route, judge, {"openai": adapt})
         stack.push_async_callback(peers.close)
-        ledger = await stack.enter_async_context(await open_ledger(f"sqlite+aiosqlite:///{folder / 'ledger.db'}"))
         store = open_store(f"file://{folder / 'artifacts'}")
-        runs = Runs(ledger, peers, limits, Outages(limits.outage.seconds), utc_now, new_id, "test", 15.0)
-        stack.push_async_callback(runs.drain, 0)
-        servicer = ImageServicer(ledger, Planner(ledger, store, new_id), runs)
-        target = await started(
-            "orchestrator", "images.v1.ImageService", images_grpc.add_ImageServiceServicer_to_server, servicer
-        )
-        yield Stage(script, ledger, runs, store, target)
+        replicas = []
+        for owner in owners:
+            ledger = await stack.enter_async_context(await open_ledger(ledger_url))
+            runs = Runs(ledger, peers, limits, Outages(limits.outage.seconds), utc_now, new_id, owner, 15.0)
+            stack.push_async_callback(runs.drain, 0)
+            servicer = ImageServicer(ledger, Planner(ledger, store, new_id), runs)
+            target = await started(
+                "orchestrator", "images.v1.ImageService", images_grpc.add_ImageServiceServicer_to_server, servicer
+            )
+            replicas.append(Stage(script, ledger, runs, store, target))
+        yield replicas

@@ -1,12 +1,13 @@
 """Fonts and the setting of text."""
 
 import itertools
+from importlib import resources
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from imagerouter.emulators.render.fonts import code_points, drawable, face_for, font
+from imagerouter.emulators.render.fonts import Face, code_points, drawable, face_for, font, font_bytes
 from imagerouter.emulators.render.text import fit, wrap, write
 
 JAPANESE = "東京デザインミートアップ、ようこそ。"
@@ -92,3 +93,24 @@ def test_text_stays_in_its_box(text: str) -> None:
     assert top >= 48
     assert right <= 260
     assert bottom <= 152
+
+
+@pytest.mark.parametrize("face", ["sans", "serif", "european"])
+def test_fonts_are_small_and_carry_their_licence(face: Face) -> None:
+    """Each file is below 2 MB, its name table still has the licence's address, and the folder has its text."""
+    data = font_bytes(face)
+
+    assert len(data) < 2_000_000
+    assert "scripts.sil.org/OFL".encode("utf-16-be") in data
+    licence = (resources.files("imagerouter.emulators") / "fonts" / "OFL.txt").read_text("utf-8")
+    assert "SIL OPEN FONT LICENSE" in licence
+
+
+def test_open_faces_are_bounded() -> None:
+    """Trying many sizes does not keep them: a CJK face takes megabytes."""
+    first = font("sans", 20)
+    for size in range(21, 80):
+        font("sans", size)
+
+    assert font("sans", 79) is font("sans", 79)
+    assert font("sans", 20) is not first

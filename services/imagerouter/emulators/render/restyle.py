@@ -51,9 +51,9 @@ def _sketch(image: Image.Image, _rng: random.Random) -> Image.Image:
 
 
 def _flat(image: Image.Image) -> Image.Image:
-    """Without fine detail: a median at half size, which is a tenth of the work."""
-    half = image.resize((max(8, image.width // 2), max(8, image.height // 2)), Image.Resampling.BOX)
-    return half.filter(ImageFilter.MedianFilter(5)).resize(image.size, Image.Resampling.BICUBIC)
+    """Without fine detail: a median at a third of the size, which is a twentieth of the work."""
+    third = image.resize((max(8, image.width // 3), max(8, image.height // 3)), Image.Resampling.BOX)
+    return third.filter(ImageFilter.MedianFilter(5)).resize(image.size, Image.Resampling.BICUBIC)
 
 
 def _watercolour(image: Image.Image, rng: random.Random) -> Image.Image:
