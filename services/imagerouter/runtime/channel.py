@@ -34,6 +34,8 @@ def open_channel(
     max_message_bytes: int = 512 * 1024,
     default_timeout_s: float | None = None,
     health_service: str = ACCEPTING,
+    keepalive_s: float = 30.0,
+    keepalive_timeout_s: float = 10.0,
     credentials: grpc.ChannelCredentials | None = None,
 ) -> grpc.aio.Channel:
     """Open a channel; close it with `async with` or `await channel.close()`. Connections are made when first needed.
@@ -46,12 +48,15 @@ def open_channel(
         default_timeout_s: for calls that give none; the deadline of the work at hand shortens it all the same.
         health_service: watch this entry of each address's health and leave those that are not serving. By default that
             is whoever began to drain; empty watches nothing, and then a call may be lost when a server stops.
+        keepalive_s: how long a connection with calls may be silent before the server is pinged; gRPC takes a second at
+            least, and a server cuts off who pings more often than it allows.
+        keepalive_timeout_s: how long the server may take to answer before its calls fail.
         credentials: TLS; plaintext without.
 
     """
     address = target if target.startswith(_SCHEMES) else f"dns:///{target}"
     options = [
-        *_options(max_message_bytes),
+        *_options(max_message_bytes, round(keepalive_s * 1000), round(keepalive_timeout_s * 1000)),
         ("grpc.service_config", json.dumps(service_config(retry_reads, health_service=health_service))),
     ]
     inner = (
@@ -75,22 +80,22 @@ def service_config(retry_reads: Sequence[str] = (), *, health_service: str = "")
     return config
 
 
-def _options(max_message_bytes: int) -> list[tuple[str, Any]]:
+def _options(max_message_bytes: int, keepalive_ms: int, keepalive_timeout_ms: int) -> list[tuple[str, Any]]:
     """Return channel options. gRPC ignores names that it does not know: each has a test by its behaviour."""
     return [
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
-        ("grpc.keepalive_time_ms", 30_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
-        ("grpc.http2.ping_timeout_ms", 10_000),
+        ("grpc.keepalive_time_ms", keepalive_ms),
+        ("grpc.keepalive_timeout_ms", keepalive_timeout_ms),
+        ("grpc.http2.ping_timeout_ms", keepalive_timeout_ms),
         ("grpc.dns_min_time_between_resolutions_ms", 5_000),
         # A replica that restarts is found again within a second, not within two minutes.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1_000),
+        # Else a new channel inherits the connection, and its pause after a failure, of others to the same address.
+        ("grpc.use_local_subchannel_pool", 1),
         # Retries silently stop for messages above this; the default is below our message limit.
         ("grpc.per_rpc_retry_buffer_size", 2 * max_message_bytes),
-        # Who retries what is decided here, not by a TXT record.
-        ("grpc.service_config_disable_resolution", 1),
     ]
 
 

@@ -177,7 +177,7 @@ async def test_an_offset_outside_is_refused(stub: ArtifactServiceStub, offset: i
 
 async def test_an_endless_upload_is_cut_off(store: ArtifactStore) -> None:
     """An upload over the service's limit is refused while it runs, not when it ends."""
-    from conftest import served
+    from artifact_rig import served
 
     async def endless() -> AsyncIterator[pb.UploadRequest]:
         yield pb.UploadRequest(header=pb.UploadHeader())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -121,23 +123,22 @@ async def _outcome(call: Any) -> str:
     return "OK"
 
 
-@pytest.mark.parametrize("side", ["client", "server"])
-async def test_messages_have_a_limit(side: str) -> None:
-    """A message over 512 KiB is refused as TOO_LARGE by whoever would receive it; one just under is not."""
+@pytest.mark.parametrize("strict", ["client", "server"])
+@pytest.mark.parametrize("large", ["request", "answer"])
+async def test_messages_have_a_limit(strict: str, large: str) -> None:
+    """A message over 512 KiB is TOO_LARGE whoever sends it, where either side is strict; one just under is not."""
 
     async def unary(request: Any, context: Any) -> Any:
         return text("y" * int(request.value[:10]))
 
-    request = text("0" * 600 * KIB) if side == "server" else text(f"{600 * KIB:010d}")
-    fits = text("0000000001" + "x" * 511 * KIB)
+    request = text("0" * 600 * KIB) if large == "request" else text(f"{600 * KIB:010d}")
+    generous = {"max_message_bytes": 4 * KIB * KIB}
     async with (
-        served(Unary=unary) as strict_port,
-        served(changes={"max_message_bytes": 4 * KIB * KIB}, Unary=unary) as generous_port,
-        open_channel(f"127.0.0.1:{generous_port}") as channel,
-        open_channel(f"127.0.0.1:{strict_port}", max_message_bytes=4 * KIB * KIB) as generous,
+        served(changes=generous if strict == "client" else {}, Unary=unary) as port,
+        open_channel(f"127.0.0.1:{port}", **(generous if strict == "server" else {})) as channel,
     ):
-        error = await _error(Stub(generous if side == "server" else channel).Unary(request))
-        assert (await Stub(channel).Unary(fits)).value == "y"
+        error = await _error(Stub(channel).Unary(request))
+        assert (await Stub(channel).Unary(text("0000000001" + "x" * 511 * KIB))).value == "y"
 
     assert (type(error), error.reason) == (errors.TooLarge, "TOO_LARGE")
 
@@ -184,20 +185,67 @@ async def _burst_through(soft: int, hard: int) -> int:
 
 @pytest.mark.slow
 async def test_frequent_pings_are_allowed() -> None:
-    """A client that pings as often as it may keeps its connection, and its long call."""
+    """Clients that ping as often as they may keep their connections, whether there is a long call on them or none."""
 
     async def slow(request: Any, context: Any) -> Any:
-        await asyncio.sleep(5.5)
-        return request
+        await asyncio.sleep(float(request.value))
+        return text(context.peer())
 
-    async with served(changes={"min_ping_interval_s": 0.2}, Unary=slow) as port:
-        options = [
-            ("grpc.keepalive_time_ms", 200),
-            ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.http2.max_pings_without_data", 0),
-        ]
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
-            assert await _outcome(Stub(channel).Unary(text())) == "OK"
+    options = [
+        ("grpc.keepalive_time_ms", 200),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
+    async with (
+        served(changes={"min_ping_interval_s": 0.2}, Unary=slow) as port,
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as busy,
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as idle,
+    ):
+        before = (await Stub(idle).Unary(text("0"))).value
+        assert await _outcome(Stub(busy).Unary(text("5.5"))) == "OK"
+        after = (await Stub(idle).Unary(text("0"))).value
+
+    assert before == after
+
+
+async def test_vanished_links_are_noticed() -> None:
+    """Both ends tell the kernel how long sent bytes may go unacknowledged: the keepalive's timeout."""
+    changes = {"keepalive_timeout_s": 1.25}
+    async with (
+        served(changes=changes, Unary=echo) as port,
+        open_channel(f"127.0.0.1:{port}", keepalive_timeout_s=1.75) as channel,
+    ):
+        await Stub(channel).Unary(text())
+
+        assert _user_timeouts(port) == {1250, 1750}
+
+
+def _user_timeouts(port: int) -> set[int]:
+    """TCP_USER_TIMEOUT of this process's connections to or from the port, in milliseconds."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            duplicate = socket.socket(fileno=os.dup(int(name)))
+        except OSError:
+            continue
+        with duplicate, suppress(OSError):
+            if port in {duplicate.getsockname()[1], duplicate.getpeername()[1]}:
+                found.add(duplicate.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+    return found
+
+
+@pytest.mark.slow
+async def test_a_frozen_server_is_noticed() -> None:
+    """Calls of a server whose process is stopped fail after the ping's timeout, although its kernel acknowledges."""
+    async with process("runtime_service", IMAGEROUTER_MIN_PING_INTERVAL_S="0.2") as frozen:
+        port = (await frozen.line("ready"))["port"]
+        async with open_channel(f"127.0.0.1:{port}", keepalive_s=1.0, keepalive_timeout_s=0.5) as channel:
+            call = asyncio.ensure_future(_outcome(Stub(channel).Unary(text("60"))))
+            await asyncio.sleep(1.2)
+            frozen.signal(signal.SIGSTOP)
+            async with asyncio.timeout(5):
+                assert await call == "UNAVAILABLE"
 
 
 async def test_a_frozen_caller_is_noticed() -> None:
@@ -305,6 +353,32 @@ async def test_a_restarted_server_is_found_again() -> None:
                 await asyncio.sleep(0.02)
 
     assert time.monotonic() - began < 1.7
+
+
+async def test_a_short_absence_is_a_short_pause(unused_tcp_port: int) -> None:
+    """After one failed attempt the next one follows in a tenth of a second, not in a whole one."""
+    address = f"127.0.0.1:{unused_tcp_port}"
+    async with open_channel(address) as channel:
+        stub = Stub(channel)
+        assert await _outcome(stub.Unary(text())) == "UNAVAILABLE"
+        async with served(changes={"listen": address}, Unary=echo):
+            began = time.monotonic()
+            while await _outcome(stub.Unary(text())) != "OK":
+                await asyncio.sleep(0.01)
+
+    assert time.monotonic() - began < 0.6
+
+
+async def test_a_new_channel_starts_afresh(unused_tcp_port: int) -> None:
+    """A channel does not inherit the pause that another one makes after failing to reach the same address."""
+    address = f"127.0.0.1:{unused_tcp_port}"
+    async with open_channel(address) as old:
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            assert await _outcome(Stub(old).Unary(text())) == "UNAVAILABLE"
+            await asyncio.sleep(0.05)
+        async with served(changes={"listen": address}, Unary=echo), open_channel(address) as new:
+            assert await _outcome(Stub(new).Unary(text())) == "OK"
 
 
 async def test_callers_leave_a_draining_server() -> None:
