@@ -11,9 +11,8 @@ that could not be made is no exception: it comes back in state FAILED with `erro
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +28,7 @@ from imagerouter.api.images.v1 import images_service_pb2 as images
 from imagerouter.api.images.v1 import images_service_pb2_grpc as images_grpc
 from imagerouter.runtime.channel import open_channel
 from imagerouter.runtime.context import TENANT_KEY
-from imagerouter.runtime.errors import DeadlinePast, InvalidField, Unavailable
+from imagerouter.runtime.errors import DeadlinePast, InvalidField, TimedOut, Unavailable
 from imagerouter.runtime.status import from_rpc_error
 
 CHUNK = 256 * 1024
@@ -57,15 +56,27 @@ def parse_request(document: dict[str, Any]) -> images.CreateImageRequest:
         return json_format.ParseDict(_spell_out(document), images.CreateImageRequest())
     except json_format.ParseError as error:
         # The parser's text may quote values; the names of fields are all that is passed on.
-        names = _PARSED_FIELD.findall(str(error))
-        raise InvalidField(
-            ".".join(a or b for a, b in names) or "request", "is unknown or of the wrong type"
-        ) from error
+        keys = set(_keys(document))
+        names = [name for pair in _PARSED_FIELD.findall(str(error)) for name in pair if name in keys]
+        raise InvalidField(".".join(names) or "request", "is unknown or of the wrong type") from error
+    except RecursionError as error:
+        raise InvalidField("request", "is nested too deeply") from error
+
+
+def _keys(value: Any) -> Iterator[str]:
+    """Every key that the caller wrote, and no value."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield str(name)
+            yield from _keys(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _keys(inner)
 
 
 def _spell_out(value: Any, key: str = "") -> Any:
     if isinstance(value, Mapping):
-        return {name: _spell_out(inner, name) for name, inner in value.items()}
+        return {name: inner if name == "labels" else _spell_out(inner, name) for name, inner in value.items()}
     if isinstance(value, list):
         return [_spell_out(inner, key) for inner in value]
     prefix = _ENUM_PREFIXES.get(key)
@@ -138,17 +149,18 @@ class ImageRouter:
         # short deadline has the name in its answer, and a second one of the same request_id joins the image.
         if not request.request_id:
             raise InvalidField("request_id", "is needed to watch the image while it is made")
-        with contextlib.suppress(DeadlinePast):
+        try:
             image = await self._create(request, _NAMED_WITHIN_S)
-            if image.state != images.IMAGE_STATE_RUNNING:
-                return image
-            beside = asyncio.ensure_future(on_name(image.name))
-            try:
-                return await self._create(request, timeout_s)
-            finally:
-                beside.cancel()
-                await asyncio.gather(beside, return_exceptions=True)
-        return await self._create(request, timeout_s)
+        except (DeadlinePast, TimedOut):  # planning takes longer: there is no name yet
+            return await self._create(request, timeout_s)
+        if image.state != images.IMAGE_STATE_RUNNING:
+            return image
+        beside = asyncio.ensure_future(on_name(image.name))
+        try:
+            return await self._create(request, timeout_s)
+        finally:
+            beside.cancel()
+            await asyncio.gather(beside, return_exceptions=True)
 
     async def _create(self, request: images.CreateImageRequest, timeout_s: float | None) -> images.Image:
         async with _typed_errors():
@@ -191,10 +203,14 @@ class ImageRouter:
 
     async def upload(self, source: Path | bytes) -> artifact_pb2.ArtifactRef:
         """Store a file or bytes as an artifact."""
+        # Read before the call: grpc.aio makes a cancellation of what a request stream raises.
+        try:
+            data = source if isinstance(source, bytes) else await asyncio.to_thread(source.read_bytes)
+        except OSError as error:
+            raise InvalidField("source", "cannot be read") from error
 
         async def parts() -> AsyncIterator[artifact.UploadRequest]:
             yield artifact.UploadRequest(header=artifact.UploadHeader())
-            data = source if isinstance(source, bytes) else await asyncio.to_thread(source.read_bytes)
             for begin in range(0, len(data), CHUNK):
                 yield artifact.UploadRequest(data=data[begin : begin + CHUNK])
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from imagerouter.api.common.v1 import task_pb2
 from imagerouter.api.images.v1 import images_service_pb2 as images
@@ -69,6 +70,8 @@ def demo(
 ) -> None:
     """Start the suite, make the images of the demo, show what was done and why, and stop everything."""
     data = out / "suite"
+    if data.exists() and not (data / "logs").is_dir():
+        raise typer.BadParameter(f"{data} is not from a former demo; it would be replaced", param_hint="--out")
     shutil.rmtree(data, ignore_errors=True)
     console.quiet = as_json
     try:
@@ -176,7 +179,7 @@ async def _make(router: ImageRouter, request: images.CreateImageRequest, folder:
     paths = await save(router, image, folder)
     console.print(image_summary(image), highlight=False)
     for path in paths:
-        console.print(f"  {path}", style="green", highlight=False)
+        console.print(Text(f"  {path}", style="green"))
     return image
 
 

@@ -30,7 +30,7 @@ def prompts_table(drawn: Sequence[tuple[dict[str, Any], images.Image]]) -> Table
         reason = image.receipt.decisions[0].reason.partition(":")[0] if image.receipt.decisions else ""
         path = Text(" → ".join(dict.fromkeys(attempt.route.model for attempt in attempts)))
         cost = dollars(image.receipt.cost_micros)
-        table.add_row(f"{number:02}", title, path, reason, cost, _steps(image), state_text(image.state))
+        table.add_row(f"{number:02}", Text(title), path, Text(reason), cost, _steps(image), state_text(image.state))
     return table
 
 

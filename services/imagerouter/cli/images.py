@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 from rich.status import Status
+from rich.text import Text
 
 from imagerouter.api.common.v1 import artifact_pb2, route_pb2
 from imagerouter.api.images.v1 import images_service_pb2 as images
@@ -46,7 +47,7 @@ def create(
     """Make an image."""
     document: dict[str, object] = {"prompt": prompt}
     if prompt == "-":
-        document = _read_json()
+        document = _read_json(as_json=as_json)
     constraints = {
         "aspect_ratio": aspect,
         "max_latency_ms": max_latency_ms,
@@ -88,7 +89,7 @@ def watch(name: Name, as_json: AsJson = False) -> None:
 
     async def follow(router: ImageRouter) -> None:
         async for event in router.watch(_full(name)):
-            print_json(event) if as_json else console.print(event_line(event), highlight=False)
+            print_json(event) if as_json else console.print(Text(event_line(event)))
 
     run(follow, as_json=as_json)
 
@@ -125,7 +126,7 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Say which route would be taken, and why. Spends nothing."""
-    document = _read_json() if prompt == "-" else {"prompt": prompt}
+    document = _read_json(as_json=as_json) if prompt == "-" else {"prompt": prompt}
 
     async def ask(router: ImageRouter) -> images.ExplainRouteResponse:
         request = parse_request(document)
@@ -199,7 +200,7 @@ def _make(
     _show(image, as_json=as_json)
     if not as_json:
         for path in paths:
-            console.print(f"  {path}", style="green", highlight=False)
+            console.print(Text(f"  {path}", style="green"))
     if image.state != images.IMAGE_STATE_SUCCEEDED:
         raise typer.Exit(_FAILED)
 
@@ -218,7 +219,7 @@ async def _follow(router: ImageRouter, name: str, status: Status | None) -> None
     if status is None:
         return
     async for event in router.watch(name):
-        status.update(event_line(event))
+        status.update(Text(event_line(event)))
 
 
 async def _upload(router: ImageRouter, request: images.CreateImageRequest, files: list[Path]) -> None:
@@ -232,14 +233,14 @@ async def _upload_file(router: ImageRouter, file: Path) -> artifact_pb2.Artifact
     return await router.upload(file)
 
 
-def _read_json() -> dict[str, object]:
+def _read_json(*, as_json: bool) -> dict[str, object]:
     try:
         document = json.load(sys.stdin)
     except ValueError as error:
-        complain(InvalidField("request", f"standard input is not JSON: {error}"), as_json=False)
+        complain(InvalidField("request", f"standard input is not JSON: {error}"), as_json=as_json)
         raise typer.Exit(2) from error
     if not isinstance(document, dict):
-        complain(InvalidField("request", "standard input is not a JSON object"), as_json=False)
+        complain(InvalidField("request", "standard input is not a JSON object"), as_json=as_json)
         raise typer.Exit(2)
     return document
 

@@ -9,6 +9,7 @@ import sys
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from rich.console import Console
+from rich.text import Text
 
 from imagerouter.runtime.errors import ImageRouterError
 
@@ -50,7 +51,8 @@ def complain(error: ImageRouterError, *, as_json: bool) -> None:
         }
         sys.stderr.write(json.dumps(document, ensure_ascii=False) + "\n")
         return
-    complaints.print(f"[bold red]{error.reason}[/] ({error.code.name}): {error.message}", highlight=False)
+    # Text, not markup: a message may quote a file's name, and a file may be called [/red].
+    complaints.print(Text.assemble((error.reason, "bold red"), f" ({error.code.name}): {error.message}"))
     for name, detail in sorted(error.metadata.items()):
         if name != "field":
-            complaints.print(f"  {name}: {detail}", style="dim", highlight=False)
+            complaints.print(Text(f"  {name}: {detail}", style="dim"))

@@ -51,7 +51,7 @@ def decision_table(decision: route_pb2.Decision) -> RenderableType:
             dollars(estimates.cost_micros),
             f"{estimates.latency_p50_ms / 1000:.0f} / {estimates.latency_p95_ms / 1000:.0f}",
             f"{estimates.p_accept:.2f}" + ("" if estimates.calibrated else "*"),
-            route.reasons[0] if route.reasons else "",
+            Text(route.reasons[0] if route.reasons else ""),
             style="bold" if place == 1 else "",
         )
     excluded = Table(title="Left out", title_justify="left")
@@ -59,7 +59,7 @@ def decision_table(decision: route_pb2.Decision) -> RenderableType:
         excluded.add_column(heading)
     for exclusion in decision.exclusions:
         reason = short(exclusion.reason, route_pb2.ExclusionReason, "EXCLUSION_REASON_")
-        excluded.add_row(exclusion.model, reason, exclusion.detail, style="dim")
+        excluded.add_row(exclusion.model, reason, Text(exclusion.detail), style="dim")
     rules = ", ".join(decision.rule_ids) or "none"
     footer = Text(f"rules: {rules} · confidence {decision.confidence:.2f} · * not calibrated", style="dim")
     return Group(routes, *([excluded] if decision.exclusions else []), footer)
@@ -82,7 +82,7 @@ def images_table(found: Sequence[images.Image]) -> Table:
             state_text(image.state),
             image.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S"),
             str(len(image.artifacts)),
-            image.error.message,
+            Text(image.error.message),
         )
     return table
 

@@ -62,7 +62,7 @@ def _hop(hop: images.Hop, began: datetime) -> Text:
 
 def _explain(branch: Tree, decision: route_pb2.Decision) -> None:
     step = short(decision.step, route_pb2.Step, "STEP_")
-    branch.add(f"{step}: {decision.reason}")
+    branch.add(Text(f"{step}: {decision.reason}"))
     for place, route in enumerate(decision.routes[:4]):
         mark = "→" if place == 0 else " "
         cost = dollars(route.estimates.cost_micros)

@@ -12,7 +12,7 @@ from imagerouter.api.images.v1 import images_service_pb2
 from imagerouter.ledger import events
 from imagerouter.ledger.errors import InvalidState
 from imagerouter.ledger.locking import lock
-from imagerouter.ledger.messages import from_timestamp, no_such_image, pack, timestamp
+from imagerouter.ledger.messages import from_timestamp, no_such_image, pack, timestamp, unpack
 from imagerouter.ledger.schema import attempts, evaluations, hops, images
 
 
@@ -23,6 +23,8 @@ def evaluate(connection: Connection, image_id: str, evaluation: evaluation_pb2.E
     owner = connection.scalar(select(attempts.c.image_id).where(attempts.c.attempt_id == evaluation.attempt_id))
     if owner != image_id:
         raise InvalidState("no such attempt of the image", metadata={"attempt_id": evaluation.attempt_id})
+    if any(_same(evaluation, known) for known in _known(connection, evaluation.attempt_id)):
+        return
     stored = evaluation_pb2.Evaluation()
     stored.CopyFrom(evaluation)
     if not stored.HasField("create_time"):
@@ -39,6 +41,18 @@ def evaluate(connection: Connection, image_id: str, evaluation: evaluation_pb2.E
         )
     )
     events.append(connection, image, [images_service_pb2.ImageEvent(evaluation=stored)], now)
+
+
+def _known(connection: Connection, attempt_id: str) -> list[evaluation_pb2.Evaluation]:
+    rows = connection.scalars(select(evaluations.c.evaluation).where(evaluations.c.attempt_id == attempt_id))
+    return [unpack(evaluation_pb2.Evaluation, row) for row in rows]
+
+
+def _same(given: evaluation_pb2.Evaluation, known: evaluation_pb2.Evaluation) -> bool:
+    """Whether a caller repeats itself: the same finding, whenever it was recorded."""
+    if not given.HasField("create_time"):
+        known.ClearField("create_time")
+    return given == known
 
 
 def note_hops(connection: Connection, image_id: str, made: Sequence[images_service_pb2.Hop]) -> None:

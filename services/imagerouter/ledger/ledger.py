@@ -223,7 +223,10 @@ class Ledger:
         return attempt
 
     async def record_evaluation(self, image_id: str, evaluation: evaluation_pb2.Evaluation, now: datetime) -> None:
-        """Record what was found about an attempt's output, with the event `evaluation`. InvalidState after the end."""
+        """Record what was found about an attempt's output, with the event `evaluation`.
+
+        Repeating it changes nothing. InvalidState after the end.
+        """
         await self._database.write(
             lambda connection: findings.evaluate(connection, image_id, evaluation, now),
             lambda _: self._notifier.notify(image_id),

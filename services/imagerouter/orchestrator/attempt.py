@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from imagerouter.api.adapter.v1 import adapter_service_pb2 as adapter
 from imagerouter.api.common.v1 import attempt_pb2, task_pb2
 from imagerouter.ledger import Ledger, LostLease, PlannedAttempt
 from imagerouter.orchestrator.calls import Calls
+from imagerouter.orchestrator.persist import until_written
 from imagerouter.runtime.clock import Clock
 from imagerouter.runtime.errors import Unavailable
 from imagerouter.runtime.status import from_rpc_error
@@ -33,6 +34,7 @@ class Attempter:
     clock: Clock
     epoch: int
     on_preview: PreviewSink
+    silence_s: float
 
     async def execute(
         self, attempt: PlannedAttempt, task: task_pb2.Task, cancelled: asyncio.Event
@@ -45,9 +47,12 @@ class Attempter:
             outcome = _not_sent(attempt_pb2.OUTCOME_KIND_CONNECTION_FAILED, "the adapter could not be reached")
         elif not await self._may_send(attempt):
             outcome = _not_sent(attempt_pb2.OUTCOME_KIND_CONNECTION_FAILED, "the ledger did not answer")
+        elif cancelled.is_set():
+            outcome = _not_sent(attempt_pb2.OUTCOME_KIND_CANCELLED, "cancelled before it was sent")
         else:
             outcome = await self._send_until(attempt, task, cancelled)
-        await self.ledger.finish_attempt(attempt.attempt_id, outcome, self.clock(), self.epoch)
+        now = self.clock()
+        await until_written(lambda: self.ledger.finish_attempt(attempt.attempt_id, outcome, now, self.epoch))
         return outcome
 
     async def _reachable(self, attempt: PlannedAttempt) -> bool:
@@ -90,12 +95,19 @@ class Attempter:
         outcome = None
         try:
             async with aclosing(self.calls.generate(request)) as events:
-                async for event in events:  # to the end of the stream: leaving early would cancel the call
+                # To the end of the stream: leaving early would cancel the call.
+                while (event := await self._next(events)) is not None:
                     match event.WhichOneof("event"):
                         case "outcome":
                             outcome = event.outcome
                         case "preview":
                             self.on_preview(attempt.attempt_id, event.preview)
+        except TimeoutError:
+            return outcome or attempt_pb2.Outcome(
+                kind=attempt_pb2.OUTCOME_KIND_CONNECTION_FAILED,
+                phase=attempt_pb2.PHASE_SENT_UNKNOWN,
+                message="the adapter fell silent",
+            )
         except grpc.aio.AioRpcError as error:
             return outcome or broken_call(error)
         except asyncio.CancelledError:
@@ -110,6 +122,12 @@ class Attempter:
             message="the adapter's stream ended without an outcome",
         )
 
+    async def _next(self, events: AsyncGenerator[adapter.GenerateResponse, None]) -> adapter.GenerateResponse | None:
+        """The next event; None at the end. TimeoutError if the adapter misses several heartbeats: it is dead or stuck,
+        which a slow provider is not."""
+        async with asyncio.timeout(self.silence_s):
+            return await anext(events, None)
+
 
 def _not_sent(kind: attempt_pb2.OutcomeKind.ValueType, message: str) -> attempt_pb2.Outcome:
     return attempt_pb2.Outcome(kind=kind, phase=attempt_pb2.PHASE_NOT_SENT, message=message)
@@ -120,7 +138,8 @@ def broken_call(error: grpc.aio.AioRpcError) -> attempt_pb2.Outcome:
     UNAVAILABLE, CANCELLED or DEADLINE_EXCEEDED may have reached the provider."""
     ours = from_rpc_error(error)
     invalid = ours.reason in _OUR_FAULT
-    not_sent = invalid or ours.reason == "OVERLOADED" or ours.metadata.get("phase") == "not_sent"
+    phase = ours.metadata.get("phase")
+    not_sent = invalid or phase == "not_sent" or (ours.reason == "OVERLOADED" and phase != "sent_unknown")
     return attempt_pb2.Outcome(
         kind=attempt_pb2.OUTCOME_KIND_INVALID_REQUEST if invalid else attempt_pb2.OUTCOME_KIND_CONNECTION_FAILED,
         phase=attempt_pb2.PHASE_NOT_SENT if not_sent else attempt_pb2.PHASE_SENT_UNKNOWN,

@@ -28,7 +28,8 @@ from imagerouter.runtime.status import from_rpc_error
 Reply = TypeVar("Reply")
 HopSink = Callable[[images.Hop], None]
 
-# Every call but Generate is quick, and safe to repeat; Generate is bound by the image, not by a figure here.
+# Every call but Generate is quick, safe to repeat, and waits for a peer that is being replaced rather than fail at
+# once. Generate is bound by the image, not by a figure here.
 _QUICK_S = 10.0
 _EVALUATE_S = 60.0
 
@@ -59,25 +60,32 @@ class Calls:
     async def normalize(self, request: normalizer.NormalizeRequest) -> normalizer.NormalizeResponse:
         """Turn a request into a task."""
         stub = normalizer_grpc.NormalizerServiceStub(self._peers.normalizer)
-        return await self._unary("normalizer", "Normalize", lambda: stub.Normalize(request, timeout=_QUICK_S))
+        return await self._unary(
+            "normalizer", "Normalize", lambda: stub.Normalize(request, timeout=_QUICK_S, wait_for_ready=True)
+        )
 
     async def merge(self, request: normalizer.MergeInstructionsRequest) -> normalizer.MergeInstructionsResponse:
         """Turn a chain's instructions into one."""
         stub = normalizer_grpc.NormalizerServiceStub(self._peers.normalizer)
         return await self._unary(
-            "normalizer", "MergeInstructions", lambda: stub.MergeInstructions(request, timeout=_QUICK_S)
+            "normalizer",
+            "MergeInstructions",
+            lambda: stub.MergeInstructions(request, timeout=_QUICK_S, wait_for_ready=True),
         )
 
     async def route(self, request: router.RouteRequest) -> router.RouteResponse:
         """Rank the models."""
         stub = router_grpc.RouterServiceStub(self._peers.router)
-        return await self._unary("router", "Route", lambda: stub.Route(request, timeout=_QUICK_S))
+        return await self._unary("router", "Route", lambda: stub.Route(request, timeout=_QUICK_S, wait_for_ready=True))
 
     async def evaluate(self, request: evaluator.EvaluateRequest) -> evaluator.EvaluateResponse:
         """Look at the outputs of an attempt."""
         stub = evaluator_grpc.EvaluatorServiceStub(self._peers.evaluator)
         return await self._unary(
-            "evaluator", "Evaluate", lambda: stub.Evaluate(request, timeout=_EVALUATE_S), request.attempt_id
+            "evaluator",
+            "Evaluate",
+            lambda: stub.Evaluate(request, timeout=_EVALUATE_S, wait_for_ready=True),
+            request.attempt_id,
         )
 
     async def reach(self, provider: str) -> None:
@@ -122,7 +130,7 @@ class Calls:
             return await call()
         except grpc.aio.AioRpcError as error:
             code = error.code().name
-            raise from_rpc_error(error) from error
+            raise from_rpc_error(error, dependency=service) from error
         except asyncio.CancelledError:
             code = "CANCELLED"
             raise

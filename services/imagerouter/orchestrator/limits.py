@@ -35,6 +35,12 @@ class Unknown(_Section):
     fallback: bool
 
 
+class Adapter(_Section):
+    """What is expected of an adapter, in seconds."""
+
+    silence_s: PositiveFloat
+
+
 class Outage(_Section):
     """How long a model that is out of order is left out, in seconds."""
 
@@ -55,6 +61,7 @@ class Limits(_Section):
     attempts: Attempts
     waits: Waits
     unknown: Unknown
+    adapter: Adapter
     outage: Outage
     defaults: Defaults
 

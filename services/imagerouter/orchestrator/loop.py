@@ -38,6 +38,7 @@ class Tried:
     route: route_pb2.Route
     outcome: attempt_pb2.Outcome
     evaluation: evaluation_pb2.Evaluation | None = None
+    decision_id: str = ""
 
     @property
     def accepted(self) -> int:
@@ -108,8 +109,10 @@ def next_action(history: History, limits: Limits, *, time_left_s: float) -> Acti
         return Finish()
     if history.cancelled:
         return Stop("IMAGE_CANCELLED", "the image was cancelled")
-    if not history.tried:
+    if not history.tried and time_left_s > 0:
         return Decide(route_pb2.STEP_INITIAL)
+    if not history.tried:
+        return _time_is_up(history)
     worst = min(history.tried[-max(history.last_round, 1) :], key=_progress)
     if worst.outcome.kind == Kind.OUTCOME_KIND_REFUSED or worst.verdict == evaluation_pb2.VERDICT_STOP:
         return _refused(worst)
@@ -123,7 +126,7 @@ def next_action(history: History, limits: Limits, *, time_left_s: float) -> Acti
     if _spent_tries(history) >= limits.attempts.max:
         return Stop("ATTEMPTS_EXHAUSTED", f"{attempts} attempts failed", {"attempts": attempts, **last_of(worst)})
     if time_left_s <= 0:
-        return Stop("TIME_EXHAUSTED", "the time allowed for the image is used up", {"attempts": attempts})
+        return _time_is_up(history)
     return _after(worst, history, limits, time_left_s)
 
 
@@ -132,8 +135,13 @@ def _progress(tried: Tried) -> tuple[int, int]:
     if tried.outcome.kind == Kind.OUTCOME_KIND_REFUSED or tried.verdict == evaluation_pb2.VERDICT_STOP:
         return (0, 0)
     if tried.outcome.kind != Kind.OUTCOME_KIND_SUCCEEDED and tried.evaluation is None:
-        return (1, 0)
+        return (1, 0) if tried.unknown else (1, 1)
     return (2, 0) if tried.verdict != evaluation_pb2.VERDICT_ACCEPT else (3, 0)
+
+
+def _time_is_up(history: History) -> Stop:
+    attempts = str(len(history.tried))
+    return Stop("TIME_EXHAUSTED", "the time allowed for the image is used up", {"attempts": attempts})
 
 
 def _refused(tried: Tried) -> Stop:
@@ -152,12 +160,16 @@ def last_of(tried: Tried) -> dict[str, str]:
 
 def _spent_tries(history: History) -> int:
     """Attempts that count against the limit: those that ended with every output accepted are progress, not tries."""
-    return sum(1 for tried in history.tried if tried.verdict != evaluation_pb2.VERDICT_ACCEPT)
+    missed = [tried for tried in history.tried if tried.verdict != evaluation_pb2.VERDICT_ACCEPT or not tried.accepted]
+    return len({tried.decision_id for tried in missed if tried.decision_id}) + sum(
+        not each.decision_id for each in missed
+    )
 
 
 def _retries_of(route: route_pb2.Route, history: History) -> int:
     """How often this model was tried again without success."""
-    return sum(1 for tried in history.tried if tried.step == route_pb2.STEP_RETRY and tried.route.model == route.model)
+    retries = [tried for tried in history.tried if tried.step == route_pb2.STEP_RETRY and not tried.accepted]
+    return sum(tried.route.model == route.model for tried in retries)
 
 
 def _after(worst: Tried, history: History, limits: Limits, time_left_s: float) -> Action:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import uuid
 
@@ -25,6 +26,8 @@ from imagerouter.runtime.telemetry import telemetry
 from imagerouter.storage import open_store
 
 NAME = "orchestrator"
+# Calls are cut off by our own server when the grace is over; a little before that is late enough to say so.
+_HAND_BACK_S = 1.0
 _READS = (
     "/imagerouter.api.normalizer.v1.NormalizerService/Normalize",
     "/imagerouter.api.normalizer.v1.NormalizerService/MergeInstructions",
@@ -56,12 +59,19 @@ async def serve() -> None:
             servicer,
             ready=ledger.ping,
         )
-        server.on_drain(runs.begin_drain)
+
+        async def begin_drain() -> None:
+            runs.begin_drain(settings.drain_settle_s + settings.drain_grace_s - _HAND_BACK_S)
+
+        server.on_drain(begin_drain)
         keeping = asyncio.create_task(runs.keep(settings.sweep_s))
         try:
             await server.serve()
         finally:
-            await runs.drain(settings.drain_grace_s)
+            hurry = asyncio.Event()  # a second signal: hand back at once what still runs
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, hurry.set)
+            await runs.drain(hurry)
             keeping.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await keeping

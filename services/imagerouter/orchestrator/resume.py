@@ -55,7 +55,12 @@ def history_of(receipt: images.Receipt) -> tuple[loop.Tried, ...]:
     evaluations = {evaluation.attempt_id: evaluation for evaluation in receipt.evaluations}
     return tuple(
         loop.Tried(
-            attempt.attempt_id, attempt.step, attempt.route, attempt.outcome, evaluations.get(attempt.attempt_id)
+            attempt.attempt_id,
+            attempt.step,
+            attempt.route,
+            attempt.outcome,
+            evaluations.get(attempt.attempt_id),
+            attempt.decision_id,
         )
         for attempt in receipt.attempts
     )

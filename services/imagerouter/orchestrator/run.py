@@ -7,6 +7,7 @@ that began it, and a run that dies with its process is resumed from the ledger b
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -25,8 +26,9 @@ from imagerouter.orchestrator.attempt import Attempter
 from imagerouter.orchestrator.calls import Calls
 from imagerouter.orchestrator.limits import Limits
 from imagerouter.orchestrator.outages import Outages
+from imagerouter.orchestrator.persist import until_written
 from imagerouter.runtime.clock import Clock
-from imagerouter.runtime.errors import ImageRouterError
+from imagerouter.runtime.errors import ImageRouterError, Internal, Unavailable
 
 # Outcomes that the provider gave an answer with: there is something to look at, if only a refusal.
 ANSWERED = frozenset(
@@ -81,10 +83,16 @@ class Run:
         """Carry the image to a terminal state, which is in the ledger when this returns."""
         history = loop.History(
             wanted=self.task.output.count,
-            tried=await self._looked_at(self.work.history),
+            tried=self.work.history,
             last_round=self.work.last_round,
             in_chain=self.task.lineage.HasField("anchor"),
         )
+        try:
+            history = replace(history, tried=await self._looked_at(self.work.history))
+        except (LostLease, Unavailable):  # whoever takes over next may be luckier
+            raise
+        except ImageRouterError as error:
+            return await self._end(history, _no_way_on(error, history))
         decision = self.work.decision
         while True:
             history = replace(history, cancelled=self._cancelled.is_set())
@@ -95,8 +103,8 @@ class Run:
                 continue
             try:
                 decision = decision or await self._decide(action, history)
-                spans.decided(decision, action, history)
                 planned = await self._commit(decision, action.step, history)
+                spans.decided(decision, action, history)
             except LostLease:
                 raise
             except ImageRouterError as error:
@@ -111,6 +119,12 @@ class Run:
                 if isinstance(end, BaseException):
                     raise end
             decision = None
+            await self._note_hops()
+
+    async def give_up(self) -> images.Image:
+        """End the image because of a defect of ours. InvalidState while an attempt is SENT: whoever takes over ends
+        that first."""
+        return await self._end(loop.History(wanted=0), _no_way_on(Internal("a run broke"), loop.History(wanted=0)))
 
     async def evaluate(self, tried: loop.Tried) -> loop.Tried:
         """Have an answered attempt looked at, and record what was found."""
@@ -119,7 +133,8 @@ class Run:
                 attempt_id=tried.attempt_id, task=self.task, route=tried.route, outcome=tried.outcome
             )
         )
-        await self.ledger.record_evaluation(self.work.image_id, reply.evaluation, self.clock())
+        now = self.clock()
+        await until_written(lambda: self.ledger.record_evaluation(self.work.image_id, reply.evaluation, now))
         return replace(tried, evaluation=reply.evaluation)
 
     async def _looked_at(self, history: tuple[loop.Tried, ...]) -> tuple[loop.Tried, ...]:
@@ -134,6 +149,9 @@ class Run:
     def _time_left(self) -> float:
         return (self.work.deadline - self.clock()).total_seconds()
 
+    def _money_left(self, history: loop.History) -> int:
+        return max(0, self.work.budget_micros - sum(_committed(tried) for tried in history.tried))
+
     async def _cancelled_within(self, seconds: float) -> bool:
         try:
             return await asyncio.wait_for(self._cancelled.wait(), seconds)
@@ -143,7 +161,6 @@ class Run:
     async def _decide(self, action: loop.Decide, history: loop.History) -> route_pb2.Decision:
         if action.step == route_pb2.STEP_RESET:
             self.task = await self._restarted()
-        committed = sum(_committed(tried) for tried in history.tried)
         now = self.clock()
         question = router.RouteRequest(
             decision_id=self.new_id(),
@@ -153,7 +170,7 @@ class Run:
                 router.AttemptSummary(route=tried.route, outcome=tried.outcome.kind, verdict=tried.verdict)
                 for tried in history.tried
             ],
-            budget_micros=max(0, self.work.budget_micros - committed),
+            budget_micros=self._money_left(history),
             time_left_ms=max(0, int(self._time_left() * 1000)),
             unavailable=self.outages.current(now),
             count=history.missing,
@@ -177,7 +194,10 @@ class Run:
         self, decision: route_pb2.Decision, step: route_pb2.Step.ValueType, history: loop.History
     ) -> list[PlannedAttempt]:
         """Write the decision and its attempts, with their reservations, before anything is sent."""
-        shares = split(decision.routes[0], history.missing, self.limits.attempts.max_parallel)
+        # No more side by side than the money covers: the ledger refuses a round as a whole.
+        affordable = self._money_left(history) // max(1, decision.routes[0].estimates.upper_cost_micros)
+        at_once = max(1, min(self.limits.attempts.max_parallel, affordable))
+        shares = split(decision.routes[0], history.missing, at_once)
         planned = [
             PlannedAttempt(
                 attempt_id=self.new_id(),
@@ -195,11 +215,15 @@ class Run:
 
     async def _try(self, planned: PlannedAttempt, decision: route_pb2.Decision) -> loop.Tried:
         with spans.attempt(planned, decision) as span:
-            attempter = Attempter(self.ledger, self.calls, self.clock, self.work.epoch, self.on_preview)
+            attempter = Attempter(
+                self.ledger, self.calls, self.clock, self.work.epoch, self.on_preview, self.limits.adapter.silence_s
+            )
             outcome = await attempter.execute(planned, self.task, self._cancelled)
             spans.attempt_ended(span, planned, outcome)
             self.outages.saw(planned.route, outcome, self.clock())
-            tried = loop.Tried(planned.attempt_id, planned.step, planned.route, outcome)
+            tried = loop.Tried(
+                planned.attempt_id, planned.step, planned.route, outcome, decision_id=decision.decision_id
+            )
             if outcome.kind in ANSWERED:
                 tried = await self.evaluate(tried)
                 spans.evaluated(tried)
@@ -216,11 +240,20 @@ class Run:
                 message=action.message,
                 metadata=action.metadata,
             )
-        await self.ledger.record_hop(self.work.image_id, *self.hops)
-        reset = any(tried.accepted and tried.step == route_pb2.STEP_RESET for tried in history.tried)
-        return await self.ledger.finish_image(
-            self.work.image_id, state, accepted(history), error, self.clock(), self.work.epoch, reset=reset
+        await self._note_hops()
+        now = self.clock()
+        reset = any(tried.step == route_pb2.STEP_RESET for tried in history.tried)
+        return await until_written(
+            lambda: self.ledger.finish_image(
+                self.work.image_id, state, accepted(history), error, now, self.work.epoch, reset=reset
+            )
         )
+
+    async def _note_hops(self) -> None:
+        """Put the hops made so far on the receipt. They explain and decide nothing: without them the image goes on."""
+        made, self.hops[:] = list(self.hops), []
+        with contextlib.suppress(Unavailable):
+            await self.ledger.record_hop(self.work.image_id, *made)
 
 
 def accepted(history: loop.History) -> list[artifact_pb2.ArtifactRef]:
@@ -259,6 +292,8 @@ def _committed(tried: loop.Tried) -> int:
 
 def _no_way_on(error: ImageRouterError, history: loop.History) -> loop.Stop:
     """What an error of a dependency means for the image."""
+    if error.reason == "INTERNAL":
+        return loop.Stop(error.reason, "a defect of ours; the log has it")
     if not history.tried or error.reason != "NO_ROUTE":
         return loop.Stop(error.reason, error.message, error.metadata)
     count = len(history.tried)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from imagerouter.api.images.v1 import images_service_pb2_grpc as images_grpc
 from imagerouter.ledger import Existing, Ledger
 from imagerouter.orchestrator import validate
 from imagerouter.orchestrator.calls import Calls
-from imagerouter.orchestrator.plan import Bounds, Planner
+from imagerouter.orchestrator.plan import Bounds, Plan, Planner
 from imagerouter.orchestrator.run import Work
 from imagerouter.orchestrator.runs import Runs
 from imagerouter.runtime.context import tenant_of
@@ -52,9 +52,20 @@ class ImageServicer(images_grpc.ImageServiceServicer):
         tenant = tenant_of(context)
         validate.check_request(request, self._runs.clock())
         async with self._flight(tenant, request.request_id):
-            image_id = await self._existing(tenant, request) or await self._begin(tenant, request)
-        await context.send_initial_metadata(((IMAGE_METADATA, f"images/{image_id}"),))
+            image_id = await self._existing(tenant, request) or await self._begin(tenant, request, context)
+        try:
+            await context.send_initial_metadata(((IMAGE_METADATA, f"images/{image_id}"),))
+        except asyncio.CancelledError:
+            self._forsaken(image_id, context)
+            raise
         return images.CreateImageResponse(image=await self._wait(image_id, tenant, context))
+
+    def _forsaken(self, image_id: str, context: Context) -> None:
+        """A caller hung up before it could wait: as in `Runs.join`, it takes the image along if nobody else waits."""
+        active = self._runs.active.get(image_id)
+        remaining = context.time_remaining()
+        if active is not None and not active.callers and (remaining is None or remaining > 0):
+            active.run.cancel()
 
     async def GetImage(self, request: images.GetImageRequest, context: Context) -> images.GetImageResponse:
         """Read an image."""
@@ -73,10 +84,9 @@ class ImageServicer(images_grpc.ImageServiceServicer):
         tenant = tenant_of(context)
         image_id = validate.image_id(request.name)
         await self._ledger.get_image(tenant, request.name)  # not the tenant's: NOT_FOUND
-        async for event in self._runs.watch(image_id, request.after_sequence):
-            if event.HasField("ended"):
-                event.ended.CopyFrom(await self._ledger.get_image(tenant, request.name))
-            yield images.WatchImageResponse(event=event)
+        async with aclosing(self._runs.watch(image_id, request.after_sequence)) as events:
+            async for event in events:
+                yield images.WatchImageResponse(event=event)
 
     async def CancelImage(self, request: images.CancelImageRequest, context: Context) -> images.CancelImageResponse:
         """Stop an image and wait until it has stopped."""
@@ -135,7 +145,7 @@ class ImageServicer(images_grpc.ImageServiceServicer):
             return None
         return _same_payload(found[0], found[1], request)
 
-    async def _begin(self, tenant: str, request: images.CreateImageRequest) -> str:
+    async def _begin(self, tenant: str, request: images.CreateImageRequest, context: Context) -> str:
         """Plan, write the row, start the run. Until the row is written, nothing is."""
         now = self._runs.clock()
         hops: list[images.Hop] = []
@@ -144,6 +154,28 @@ class ImageServicer(images_grpc.ImageServiceServicer):
         plan = await self._planner.plan(
             request, tenant, calls, now=now, bounds=bounds, unavailable=self._runs.outages.current(now)
         )
+        # Row and run belong together: a row that nobody runs would be taken up by a sweep, and paid for, long after its
+        # caller hung up.
+        recording = asyncio.ensure_future(self._record(tenant, request, plan, calls, hops, now, bounds, deadline))
+        try:
+            return await asyncio.shield(recording)
+        except asyncio.CancelledError:
+            recording.add_done_callback(
+                lambda done: None if done.cancelled() or done.exception() else self._forsaken(done.result(), context)
+            )
+            raise
+
+    async def _record(
+        self,
+        tenant: str,
+        request: images.CreateImageRequest,
+        plan: Plan,
+        calls: Calls,
+        hops: list[images.Hop],
+        now: datetime,
+        bounds: Bounds,
+        deadline: datetime,
+    ) -> str:
         made = await self._ledger.create_image(
             image_id=self._runs.new_id(),
             tenant=tenant,
@@ -157,7 +189,7 @@ class ImageServicer(images_grpc.ImageServiceServicer):
             trace_id=_trace_id(),
             parent=request.parent,
             owner=self._runs.owner,
-            lease_until=now + timedelta(seconds=self._runs.lease_s),
+            lease_until=self._runs.clock() + timedelta(seconds=self._runs.lease_s),
         )
         if isinstance(made, Existing):  # another replica was first
             return _same_payload(made.image_id, made.fingerprint, request)
@@ -181,17 +213,18 @@ class ImageServicer(images_grpc.ImageServiceServicer):
 
     async def _wait(self, image_id: str, tenant: str, context: Context, *, counts: bool = True) -> images.Image:
         """The image when it has ended, or RUNNING when the caller's time is up."""
-        remaining = context.time_remaining()
-        timeout_s = None if remaining is None else max(0.0, remaining - _REPLY_S)
         active = self._runs.active.get(image_id)
-        if active is None:  # it has ended, or another replica runs it
-            with suppress(TimeoutError):
-                async with asyncio.timeout(timeout_s):
+        if active is None or not await self._runs.join(active, _patience(context), counts=counts):
+            with suppress(TimeoutError):  # it has ended, or another replica runs it
+                async with asyncio.timeout(_patience(context)):
                     async for _ in self._ledger.watch(image_id):
                         continue
-        else:
-            await self._runs.join(active, timeout_s, counts=counts)
         return await self._ledger.get_image(tenant, image_id)
+
+
+def _patience(context: Context) -> float | None:
+    remaining = context.time_remaining()
+    return None if remaining is None else max(0.0, remaining - _REPLY_S)
 
 
 def _same_payload(image_id: str, fingerprint: bytes, request: images.CreateImageRequest) -> str:

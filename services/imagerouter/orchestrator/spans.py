@@ -33,7 +33,7 @@ _EVENTS: dict[int, str] = {
 @contextmanager
 def image(image_id: str) -> Iterator[Span]:
     """The span of one image's loop."""
-    with _tracer.start_as_current_span(names.SPAN_IMAGE) as span:
+    with _tracer.start_as_current_span(names.SPAN_IMAGE, record_exception=False) as span:
         span.set_attribute(names.IMAGE_NAME, f"images/{image_id}")
         yield span
 
@@ -97,7 +97,7 @@ def attempt(planned: PlannedAttempt, decision: route_pb2.Decision) -> Iterator[S
         names.ATTEMPT_TIER: planned.route.tier,
         names.ESCALATED: planned.step == route_pb2.STEP_ESCALATION,
     }
-    with _tracer.start_as_current_span(names.SPAN_ATTEMPT, attributes=attributes) as span:
+    with _tracer.start_as_current_span(names.SPAN_ATTEMPT, attributes=attributes, record_exception=False) as span:
         yield span
 
 

@@ -125,6 +125,8 @@ def unknown() -> attempt_pb2.Outcome:
     return attempt_pb2.Outcome(kind=attempt_pb2.OUTCOME_KIND_TIMEOUT, phase=attempt_pb2.PHASE_SENT_UNKNOWN)
 
 
-def evaluation(attempt_id: str, verdict: Any = evaluation_pb2.VERDICT_ACCEPT) -> evaluation_pb2.Evaluation:
+def evaluation(
+    attempt_id: str, verdict: Any = evaluation_pb2.VERDICT_ACCEPT, p_accept: float = 0.9
+) -> evaluation_pb2.Evaluation:
     """Give an evaluation."""
-    return evaluation_pb2.Evaluation(attempt_id=attempt_id, verdict=verdict, p_accept=0.9)
+    return evaluation_pb2.Evaluation(attempt_id=attempt_id, verdict=verdict, p_accept=p_accept)

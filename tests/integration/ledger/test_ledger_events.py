@@ -69,7 +69,9 @@ async def test_events_have_no_gaps_under_concurrency(ledger: Ledger, replica: Le
             seen.append([event.sequence for event in await replica.events(made.image_id)])
 
     writes = (
-        (ledger, replica)[number % 2].record_evaluation(made.image_id, evaluation(attempt_id), NOW)
+        (ledger, replica)[number % 2].record_evaluation(
+            made.image_id, evaluation(attempt_id, p_accept=number / 60), NOW
+        )
         for number in range(60)
     )
     await asyncio.gather(*writes, read())
@@ -156,3 +158,14 @@ async def test_ledger_survives_being_closed(ledger_url: str) -> None:
         image = await first.get_image(TENANT, made.image_id)
     async with await open_ledger(ledger_url) as second:
         assert image == await second.get_image(TENANT, made.image_id)
+
+
+async def test_a_repeated_evaluation_is_one_finding(ledger: Ledger) -> None:
+    """A caller that did not hear back may record the same evaluation again: there is one event and one finding."""
+    made = await create(ledger)
+    attempt_id = await send(ledger, made)
+    for _ in range(2):
+        await ledger.record_evaluation(made.image_id, evaluation(attempt_id), NOW)
+    kinds = [event.WhichOneof("event") for event in await ledger.events(made.image_id)]
+
+    assert kinds.count("evaluation") == 1

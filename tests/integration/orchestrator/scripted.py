@@ -260,7 +260,7 @@ async def stages(
         for owner in owners:
             ledger = await stack.enter_async_context(await open_ledger(ledger_url))
             runs = Runs(ledger, peers, limits, Outages(limits.outage.seconds), utc_now, new_id, owner, 15.0)
-            stack.push_async_callback(runs.drain, 0)
+            stack.push_async_callback(runs.drain, asyncio.Event())
             servicer = ImageServicer(ledger, Planner(ledger, store, new_id), runs)
             target = await started(
                 "orchestrator", "images.v1.ImageService", images_grpc.add_ImageServiceServicer_to_server, servicer

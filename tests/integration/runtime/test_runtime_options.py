@@ -9,6 +9,7 @@ import socket
 import time
 from collections import Counter
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -224,13 +225,14 @@ async def test_vanished_links_are_noticed() -> None:
 def _user_timeouts(port: int) -> set[int]:
     """TCP_USER_TIMEOUT of this process's connections to or from the port, in milliseconds."""
     found = set()
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            duplicate = socket.socket(fileno=os.dup(int(name)))
-        except OSError:
+    for entry in list(Path("/proc/self/fd").iterdir()):
+        if not entry.is_socket():
             continue
-        with duplicate, suppress(OSError):
-            if port in {duplicate.getsockname()[1], duplicate.getpeername()[1]}:
+        with suppress(OSError), socket.socket(fileno=os.dup(int(entry.name))) as duplicate:
+            if duplicate.family is not socket.AF_UNIX and port in (
+                duplicate.getsockname()[1],
+                duplicate.getpeername()[1],
+            ):
                 found.add(duplicate.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
     return found
 

@@ -93,9 +93,6 @@ def test_what_the_channel_is_sure_of(code: grpc.StatusCode, details: str) -> Non
 
 
 @pytest.mark.parametrize("details", ["", "received trailing metadata size exceeds hard limit"])
-@pytest.mark.xfail(
-    reason="broken_call takes any OVERLOADED for the adapter's word; foreign.py guesses it from the code"
-)
 def test_a_bare_resource_exhausted_may_have_been_sent(details: str) -> None:
     """A library says RESOURCE_EXHAUSTED when an answer's metadata is too large: the provider was long asked."""
     assert found(bare(grpc.StatusCode.RESOURCE_EXHAUSTED, details)) == (CONNECTION, UNKNOWN)
