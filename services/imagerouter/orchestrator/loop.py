@@ -31,14 +31,14 @@ _FREE = frozenset({attempt_pb2.PHASE_NOT_SENT, attempt_pb2.PHASE_REJECTED})
 
 @dataclass(frozen=True)
 class Tried:
-    """One attempt that has ended: where it went, how it ended, and how many of its outputs were accepted."""
+    """One attempt that has ended: who authorised it, where it went, how it ended, what was found about it."""
 
     attempt_id: str
+    decision_id: str
     step: route_pb2.Step.ValueType
     route: route_pb2.Route
     outcome: attempt_pb2.Outcome
     evaluation: evaluation_pb2.Evaluation | None = None
-    decision_id: str = ""
 
     @property
     def accepted(self) -> int:
@@ -58,11 +58,10 @@ class Tried:
 
 @dataclass(frozen=True)
 class History:
-    """All that has happened to an image. The last round is the attempts made side by side under the last decision."""
+    """All that has happened to an image, in order."""
 
     wanted: int
     tried: tuple[Tried, ...] = ()
-    last_round: int = 0
     in_chain: bool = False
     cancelled: bool = False
 
@@ -70,6 +69,11 @@ class History:
     def accepted(self) -> int:
         """How many outputs were accepted so far."""
         return sum(tried.accepted for tried in self.tried)
+
+    @property
+    def last_round(self) -> tuple[Tried, ...]:
+        """The attempts made side by side under the last decision."""
+        return tuple(tried for tried in self.tried if tried.decision_id == self.tried[-1].decision_id)
 
     @property
     def missing(self) -> int:
@@ -113,7 +117,7 @@ def next_action(history: History, limits: Limits, *, time_left_s: float) -> Acti
         return Decide(route_pb2.STEP_INITIAL)
     if not history.tried:
         return _time_is_up(history)
-    worst = min(history.tried[-max(history.last_round, 1) :], key=_progress)
+    worst = min(history.last_round, key=_progress)
     if worst.outcome.kind == Kind.OUTCOME_KIND_REFUSED or worst.verdict == evaluation_pb2.VERDICT_STOP:
         return _refused(worst)
     if worst.unknown and not limits.unknown.fallback:
@@ -159,11 +163,9 @@ def last_of(tried: Tried) -> dict[str, str]:
 
 
 def _spent_tries(history: History) -> int:
-    """Attempts that count against the limit: those that ended with every output accepted are progress, not tries."""
-    missed = [tried for tried in history.tried if tried.verdict != evaluation_pb2.VERDICT_ACCEPT or not tried.accepted]
-    return len({tried.decision_id for tried in missed if tried.decision_id}) + sum(
-        not each.decision_id for each in missed
-    )
+    """Decisions that count against the limit. One whose attempts all ended well is progress, not a try."""
+    missed = (tried for tried in history.tried if tried.verdict != evaluation_pb2.VERDICT_ACCEPT or not tried.accepted)
+    return len({tried.decision_id for tried in missed})
 
 
 def _retries_of(route: route_pb2.Route, history: History) -> int:

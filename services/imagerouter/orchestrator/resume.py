@@ -46,7 +46,6 @@ async def work_of(claim: Claim, ledger: Ledger, clock: Clock, default_budget_mic
         budget_micros=default_budget_micros if claim.budget_micros is None else claim.budget_micros,
         epoch=claim.epoch,
         history=history,
-        last_round=_last_round(image.receipt),
     )
 
 
@@ -56,16 +55,11 @@ def history_of(receipt: images.Receipt) -> tuple[loop.Tried, ...]:
     return tuple(
         loop.Tried(
             attempt.attempt_id,
+            attempt.decision_id,
             attempt.step,
             attempt.route,
             attempt.outcome,
             evaluations.get(attempt.attempt_id),
-            attempt.decision_id,
         )
         for attempt in receipt.attempts
     )
-
-
-def _last_round(receipt: images.Receipt) -> int:
-    last = receipt.attempts[-1].decision_id if receipt.attempts else ""
-    return sum(1 for attempt in receipt.attempts if attempt.decision_id == last)

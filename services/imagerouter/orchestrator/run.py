@@ -52,7 +52,6 @@ class Work:
     epoch: int
     decision: route_pb2.Decision | None = None
     history: tuple[loop.Tried, ...] = ()
-    last_round: int = 0
 
 
 @dataclass
@@ -84,7 +83,6 @@ class Run:
         history = loop.History(
             wanted=self.task.output.count,
             tried=self.work.history,
-            last_round=self.work.last_round,
             in_chain=self.task.lineage.HasField("anchor"),
         )
         try:
@@ -112,7 +110,7 @@ class Run:
             # Every attempt of a round is carried to its end, whatever becomes of its siblings: each may be paid for.
             ended = await asyncio.gather(*(self._try(attempt, decision) for attempt in planned), return_exceptions=True)
             tried = [end for end in ended if isinstance(end, loop.Tried)]
-            history = replace(history, tried=(*history.tried, *tried), last_round=len(tried))
+            history = replace(history, tried=(*history.tried, *tried))
             for end in ended:
                 if isinstance(end, ImageRouterError) and not isinstance(end, LostLease):
                     return await self._end(history, _no_way_on(end, history))
@@ -221,9 +219,7 @@ class Run:
             outcome = await attempter.execute(planned, self.task, self._cancelled)
             spans.attempt_ended(span, planned, outcome)
             self.outages.saw(planned.route, outcome, self.clock())
-            tried = loop.Tried(
-                planned.attempt_id, planned.step, planned.route, outcome, decision_id=decision.decision_id
-            )
+            tried = loop.Tried(planned.attempt_id, decision.decision_id, planned.step, planned.route, outcome)
             if outcome.kind in ANSWERED:
                 tried = await self.evaluate(tried)
                 spans.evaluated(tried)

@@ -16,7 +16,7 @@ from imagerouter.api.common.v1 import artifact_pb2
 from imagerouter.api.images.v1 import images_service_pb2 as images
 from imagerouter.api.images.v1 import images_service_pb2_grpc as images_grpc
 from imagerouter.client import CHUNK, ImageRouter
-from imagerouter.runtime.errors import ImageRouterError, InvalidField, NotFound, Unavailable
+from imagerouter.runtime.errors import DeadlinePast, ImageRouterError, InvalidField, NotFound, TimedOut, Unavailable
 from imagerouter.runtime.server import Server
 from imagerouter.runtime.settings import ServiceSettings
 
@@ -217,6 +217,21 @@ async def test_an_image_that_is_quick_is_not_watched(said: SaidImages, router: I
     await router.create_from(images.CreateImageRequest(prompt="x", request_id="r"), on_name=watch)
 
     assert len(said.asked) == 1
+
+
+@pytest.mark.parametrize("early", [TimedOut("planning"), DeadlinePast("", "planning")], ids=["timed out", "refused"])
+async def test_planning_that_takes_longer_is_waited_for(
+    said: SaidImages, router: ImageRouter, early: ImageRouterError
+) -> None:
+    """A first call that is too short for a name costs the watching, not the image."""
+    said.answers = [early, MADE]
+
+    async def watch(name: str) -> None:
+        raise AssertionError(name)
+
+    image = await router.create_from(images.CreateImageRequest(prompt="x", request_id="r"), on_name=watch)
+
+    assert image == MADE
 
 
 async def test_watching_needs_a_request_id(said: SaidImages, router: ImageRouter) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from imagerouter.api.common.v1 import artifact_pb2, attempt_pb2, evaluation_pb2, route_pb2
 from imagerouter.orchestrator.loop import History, Tried
 
@@ -28,7 +30,7 @@ def failed(
     outcome = attempt_pb2.Outcome(kind=f"OUTCOME_KIND_{kind}", phase=phase, message="x")
     if retry_after_s:
         outcome.retry_after.FromMilliseconds(int(retry_after_s * 1000))
-    return Tried("a", route_pb2.Step.Value(f"STEP_{step}"), route(model), outcome)
+    return Tried("a", "", route_pb2.Step.Value(f"STEP_{step}"), route(model), outcome)
 
 
 def judged(
@@ -46,11 +48,13 @@ def judged(
     for index in range(of):
         ref = artifact_pb2.ArtifactRef(digest=f"{index:064x}", size_bytes=1)
         evaluation.outputs.add(artifact=ref, accepted=index < accepted)
-    return Tried("a", route_pb2.Step.Value(f"STEP_{step}"), route(model), outcome, evaluation)
+    return Tried("a", "", route_pb2.Step.Value(f"STEP_{step}"), route(model), outcome, evaluation)
 
 
 def history(
-    *tried: Tried, wanted: int = 1, last_round: int = 1, in_chain: bool = False, cancelled: bool = False
+    *tried: Tried, wanted: int = 1, side_by_side: int = 1, in_chain: bool = False, cancelled: bool = False
 ) -> History:
-    """What happened to an image."""
-    return History(wanted, tuple(tried), last_round, in_chain, cancelled)
+    """What happened to an image: each attempt by a decision of its own, the last `side_by_side` by one together."""
+    first = len(tried) - side_by_side
+    decided = tuple(replace(each, decision_id=f"d{min(index, first)}") for index, each in enumerate(tried))
+    return History(wanted, decided, in_chain, cancelled)

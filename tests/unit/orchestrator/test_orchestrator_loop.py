@@ -101,8 +101,36 @@ def test_failed_sibling_decides_after_a_round() -> None:
     """Of attempts made side by side, the one that failed says what comes next."""
     good, bad = judged("ACCEPT", accepted=1), failed("PROVIDER_ERROR", FREE)
 
-    assert step_after(bad, good, wanted=3, last_round=2) == "RETRY"
-    assert step_after(bad, good, wanted=3, last_round=1) == "CONTINUE"
+    assert step_after(bad, good, wanted=3, side_by_side=2) == "RETRY"
+    assert step_after(bad, good, wanted=3, side_by_side=1) == "CONTINUE"
+
+
+def test_an_unknown_sibling_outweighs_a_free_failure() -> None:
+    """Whatever their order, what may have been executed decides after a round: the route is not tried again."""
+    free, unknown = failed("PROVIDER_ERROR", FREE), failed("TIMEOUT", UNKNOWN)
+
+    assert step_after(free, unknown, wanted=3, side_by_side=2) == "FALLBACK"
+    assert step_after(unknown, free, wanted=3, side_by_side=2) == "FALLBACK"
+
+
+def test_a_round_is_one_try() -> None:
+    """Shares that fail side by side use up one try of the image, not one each."""
+    shares = [failed("PROVIDER_ERROR", FREE)] * LIMITS.attempts.max_parallel
+
+    assert step_after(*shares, wanted=8, side_by_side=len(shares)) == "RETRY"
+
+
+def test_accepting_nothing_is_no_progress() -> None:
+    """An evaluator that accepts an attempt without accepting an output does not keep the image going for ever."""
+    assert isinstance(act(history(*[judged("ACCEPT", accepted=0)] * LIMITS.attempts.max)), Stop)
+
+
+def test_an_image_resumed_too_late_says_so() -> None:
+    """Without a first attempt and without time, the reason is time."""
+    action = act(history(), time_left_s=0)
+
+    assert isinstance(action, Stop)
+    assert action.reason == "TIME_EXHAUSTED"
 
 
 def test_unknown_outcome_stops_where_policy_says_so() -> None:
@@ -137,7 +165,7 @@ def tries(draw: st.DrawFn) -> Tried:
         evaluation = evaluation_pb2.Evaluation(verdict=draw(st.sampled_from(verdicts)))
         for accepted in draw(st.lists(st.booleans(), max_size=3)):
             evaluation.outputs.add(accepted=accepted and evaluation.verdict == evaluation_pb2.VERDICT_ACCEPT)
-    return Tried("a", step, route(draw(st.sampled_from("pqr"))), outcome, evaluation)
+    return Tried("a", "", step, route(draw(st.sampled_from("pqr"))), outcome, evaluation)
 
 
 @given(st.lists(tries(), max_size=8), st.integers(1, 4), st.floats(-10, 1000))
@@ -146,6 +174,7 @@ def test_a_refusal_is_terminal_whatever_came_before(past: list[Tried], wanted: i
     could end the image otherwise."""
     refused = Tried(
         "a",
+        "",
         route_pb2.STEP_INITIAL,
         route(),
         attempt_pb2.Outcome(
