@@ -44,7 +44,6 @@ def test_a_field_is_said_once(said: io.StringIO) -> None:
     assert said.getvalue() == "INVALID_FIELD (INVALID_ARGUMENT): references[3].inline: 1 to 128 of [A-Za-z0-9]\n"
 
 
-@pytest.mark.xfail(reason="complain gives messages to rich as markup")
 @pytest.mark.parametrize("name", ["photo [draft].png", "a[/b].png", "[bold]x.png"])
 def test_a_message_is_no_markup(said: io.StringIO, name: str) -> None:
     """A file's name may hold brackets: it is shown as it is, and nothing breaks."""

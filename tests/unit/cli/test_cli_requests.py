@@ -134,7 +134,7 @@ def test_options_win_over_json_and_leave_the_rest(listener: Listener, invoke: In
 
 @pytest.mark.xfail(reason="setdefault('request_id') beside a JSON 'requestId' gives both, and the generated one wins")
 def test_a_request_id_in_canonical_json_is_kept(listener: Listener, invoke: Invoke) -> None:
-    """protobuf's own JSON says requestId: losing it would pay for the same request twice."""
+    """Protobuf's own JSON says requestId: losing it would pay for the same request twice."""
     invoke("create", "-", stdin=json.dumps({"prompt": "x", "requestId": "j1"}))
 
     assert listener.requests[0].request_id == "j1"

@@ -38,7 +38,7 @@ def targets(suite: dict[str, Part]) -> dict[str, str]:
 
 
 def test_every_deployable_and_both_emulators(tmp_path: Path) -> None:
-    """Eight processes, each with a port of its own, callees before their callers."""
+    """Nine processes, each with a port of its own, callees before their callers."""
     suite = parts(tmp_path)
     order = list(suite)
 
