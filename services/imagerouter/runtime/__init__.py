@@ -1,6 +1,1 @@
 """What every service stands on: configuration, errors, channels, servers, interceptors, telemetry, logs."""
-
-import os
-
-# C-core writes lines of its own to standard error, between our JSON. It reads this when grpc is first imported.
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")

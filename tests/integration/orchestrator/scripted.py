@@ -20,11 +20,13 @@ from imagerouter.api.adapter.v1 import adapter_service_pb2_grpc as adapter_grpc
 from imagerouter.api.common.v1 import attempt_pb2, evaluation_pb2, route_pb2, task_pb2
 from imagerouter.api.evaluator.v1 import evaluator_service_pb2 as evaluator
 from imagerouter.api.evaluator.v1 import evaluator_service_pb2_grpc as evaluator_grpc
+from imagerouter.api.images.v1 import images_service_pb2 as images
 from imagerouter.api.images.v1 import images_service_pb2_grpc as images_grpc
 from imagerouter.api.normalizer.v1 import normalizer_service_pb2 as normalizer
 from imagerouter.api.normalizer.v1 import normalizer_service_pb2_grpc as normalizer_grpc
 from imagerouter.api.router.v1 import router_service_pb2 as router
 from imagerouter.api.router.v1 import router_service_pb2_grpc as router_grpc
+from imagerouter.client import ImageRouter
 from imagerouter.ledger import Ledger, open_ledger
 from imagerouter.orchestrator.calls import Peers
 from imagerouter.orchestrator.limits import Limits, load_limits
@@ -76,6 +78,7 @@ class Script:
     routed: list[router.RouteRequest] = field(default_factory=list)
     normalized: list[normalizer.NormalizeRequest] = field(default_factory=list)
     hold: asyncio.Event | None = None
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -149,6 +152,7 @@ class ScriptedAdapter(adapter_grpc.AdapterServiceServicer):
     async def Generate(self, request: adapter.GenerateRequest, context: Any) -> AsyncIterator[adapter.GenerateResponse]:
         """One attempt."""
         self.script.generated.append(request)
+        self.script.begun.set()
         yield adapter.GenerateResponse(accepted=adapter.Accepted(adapter="scripted"))
         if self.script.hold is not None:
             try:
@@ -193,11 +197,37 @@ class Stage:
         """A channel to the orchestrator."""
         return open_channel(self.target)
 
+    async def begin(
+        self, client: ImageRouter, request_id: str = "r", tenant: str = "default"
+    ) -> tuple[asyncio.Task[images.Image], str]:
+        """Ask for an image, and wait until an adapter is at work on it; the call, and the image's id."""
+        self.script.begun.clear()
+        call = asyncio.create_task(client.create("a fox", request_id=request_id))
+        await asyncio.wait_for(self.script.begun.wait(), 5)
+        found = await self.ledger.find_request(tenant, request_id)
+        assert found
+        return call, found[0]
+
+    async def crash(self, image_id: str, epoch: int = 1) -> None:
+        """End a run as if its process had died, and its lease had run out since."""
+        active = self.runs.active[image_id]
+        active.task.cancel()
+        await asyncio.gather(active.task, return_exceptions=True)
+        await self.ledger.release_lease(image_id, self.runs.owner, epoch, self.runs.clock())
+
+    async def ended(self, image_id: str) -> images.Image:
+        """An image when it has ended."""
+        async with asyncio.timeout(5):
+            async for event in self.ledger.watch(image_id, poll_s=0.05):
+                if event.HasField("ended"):
+                    return event.ended
+        raise AssertionError(image_id)
+
 
 @asynccontextmanager
-async def stage(folder: Path, script: Script, limits: Limits | None = None) -> AsyncIterator[Stage]:
+async def stage(folder: Path, script: Script, limits: Limits | None = None, **cast: Any) -> AsyncIterator[Stage]:
     """Start the peers and an orchestrator on them; stop everything afterwards."""
-    async with stages(folder, script, limits) as (only,):
+    async with stages(folder, script, limits, **cast) as (only,):
         yield only
 
 
@@ -209,6 +239,7 @@ async def stages(
     *,
     ledger_url: str = "",
     owners: Sequence[str] = ("test",),
+    normalizer_servicer: normalizer_grpc.NormalizerServiceServicer | None = None,
     adapter_servicer: adapter_grpc.AdapterServiceServicer | None = None,
     evaluator_servicer: evaluator_grpc.EvaluatorServiceServicer | None = None,
 ) -> AsyncIterator[list[Stage]]:
@@ -231,7 +262,7 @@ async def stages(
                 "normalizer",
                 "normalizer.v1.NormalizerService",
                 normalizer_grpc.add_NormalizerServiceServicer_to_server,
-                ScriptedNormalizer(script),
+                normalizer_servicer or ScriptedNormalizer(script),
             ),
             await started(
                 "router",

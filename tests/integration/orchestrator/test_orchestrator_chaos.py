@@ -40,12 +40,12 @@ LIMITS = PACKAGED.model_copy(update={"waits": PACKAGED.waits.model_copy(update={
 
 # What an attempt comes to: kind, phase, whether it costs, how often. A kind of None is a call that fails by itself.
 FATES: list[tuple[str | None, str, bool, int]] = [
-    ("SUCCEEDED", "CHARGED", True, 24),
-    ("NO_OUTPUT", "CHARGED", True, 3),
+    ("SUCCEEDED", "CHARGED", True, 20),
+    ("NO_OUTPUT", "CHARGED", True, 4),
     ("MALFORMED_REPLY", "CHARGED", True, 2),
     ("REFUSED", "CHARGED", True, 1),
     ("REFUSED", "REJECTED", False, 2),
-    ("PROVIDER_ERROR", "REJECTED", False, 4),
+    ("PROVIDER_ERROR", "REJECTED", False, 5),
     ("RATE_LIMITED", "REJECTED", False, 4),
     ("INVALID_REQUEST", "REJECTED", False, 1),
     ("MODEL_UNAVAILABLE", "REJECTED", False, 1),
@@ -55,7 +55,7 @@ FATES: list[tuple[str | None, str, bool, int]] = [
     (None, "SENT_UNKNOWN", False, 3),
     (None, "NOT_SENT", False, 2),
 ]
-MISCHIEF = {"none": 10, "impatient": 3, "hangs up": 3, "cancels": 3, "little time": 3, "little money": 2, "killed": 4}
+MISCHIEF = {"none": 10, "impatient": 3, "hangs up": 3, "cancels": 3, "little time": 3, "little money": 5, "killed": 4}
 # Somebody cut these off, so that what the provider said may not have been heard.
 CUT_OFF = {"hangs up", "cancels", "killed"}
 
@@ -88,7 +88,9 @@ class ChaoticAdapter(adapter_grpc.AdapterServiceServicer):
         self.seen[request.attempt_id] += 1
         self.said[request.attempt_id] = outcome
         yield adapter.GenerateResponse(accepted=adapter.Accepted(adapter="chaotic"))
-        await asyncio.sleep(chance.choice([0, 0.02, 0.1]))
+        # Whoever is to be cut off at work must be at work.
+        cut_off = any(prompt.endswith(mischief) for mischief in CUT_OFF)
+        await asyncio.sleep(chance.choice([0.05, 0.2, 0.4] if cut_off else [0, 0.02, 0.1]))
         if kind is None and phase == "NOT_SENT":
             raise Overloaded("too much", metadata={"phase": "not_sent"})
         if kind is None and chance.random() < 0.5:
@@ -137,7 +139,7 @@ class Caller:
         self.mischief = self.chance.choices(list(MISCHIEF), list(MISCHIEF.values()))[0]
         self.wanted = self.chance.choice([1, 1, 1, 2, 5])
         if self.mischief == "little money":
-            self.budget_micros = self.chance.choice([UPPER, 2 * UPPER, 3 * UPPER])
+            self.budget_micros = self.chance.choice([UPPER, UPPER + UPPER // 3, 2 * UPPER])
 
     @property
     def prompt(self) -> str:
@@ -264,7 +266,9 @@ async def test_invariants_hold_in_chaos(tmp_path: Path, capsys: pytest.CaptureFi
     said, judge = ChaoticAdapter(), ChaoticEvaluator()
     callers = [Caller(number) for number in range(IMAGES)]
     cast = {"adapter_servicer": said, "evaluator_servicer": judge}
-    async with stages(tmp_path, Script(count=2), LIMITS, owners=("one", "two"), **cast) as replicas:  # type: ignore[arg-type]
+    async with stages(
+        tmp_path, Script(count=2, models=tuple("abcdef")), LIMITS, owners=("one", "two"), **cast
+    ) as replicas:  # type: ignore[arg-type]
         keeping = [asyncio.create_task(replica.runs.keep(0.1)) for replica in replicas]
         async with ImageRouter(replicas[0].target) as one, ImageRouter(replicas[1].target) as two:
             gate = asyncio.Semaphore(AT_ONCE)

@@ -112,6 +112,15 @@ def ridge(rng: random.Random, points: int, roughness: float) -> list[float]:
     return [(value - low) / max(1e-6, high - low) for value in line]
 
 
+def sheen(image: Image.Image, rng: random.Random) -> Image.Image:
+    """A light that falls over the sheet from any side, three levels strong: no two printed sheets are alike."""
+    angle = rng.uniform(0, 2 * math.pi)
+    across = np.linspace(-1, 1, image.width, dtype=np.float32) * math.cos(angle)
+    down = np.linspace(-1, 1, image.height, dtype=np.float32) * math.sin(angle)
+    light = 3 * (down[:, None] + across[None, :])[:, :, None]
+    return Image.fromarray(np.clip(np.asarray(image, np.float32) + light, 0, 255).round().astype(np.uint8))
+
+
 def finish(image: Image.Image, rng: random.Random, grain: float = 2.5, vignette: float = 0.16) -> Image.Image:
     """Film grain and darker corners, so that no area is digitally flat."""
     pixels = np.asarray(image, dtype=np.float32)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from PIL import Image, ImageChops, ImageDraw
 
 from imagerouter.emulators.render import boards, interface, layouts, stationery
-from imagerouter.emulators.render.canvas import Canvas
+from imagerouter.emulators.render.canvas import Canvas, sheen
 from imagerouter.emulators.render.palette import choose, readable_on
 from imagerouter.emulators.render.reading import Reading, read
 from imagerouter.emulators.render.scene import paint
@@ -53,7 +53,7 @@ def compose(prompt: str, width: int, height: int, rng: random.Random, *, transpa
     scale = 2 if max(width, height) <= _SMOOTH_UP_TO else 1
     canvas = Canvas(width * scale, height * scale, rng, choose(reading.prompt, rng))
     _LAYOUTS[reading.layout](canvas, reading)
-    return canvas.image.reduce(scale) if scale > 1 else canvas.image
+    return sheen(canvas.image.reduce(scale) if scale > 1 else canvas.image, rng)
 
 
 def sign(image: Image.Image, words: str, rng: random.Random, number: int = 0, area: Box | None = None) -> None:

@@ -85,7 +85,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
       { "reason": "OVERLOADED", "domain": "imagerouter.dev", "metadata": { "phase": "not_sent" } }
     """
     ERROR_REASON_DEPENDENCY_UNAVAILABLE: _ErrorReason.ValueType  # 16
-    """A service or store that we need did not answer. UNAVAILABLE, with RetryInfo.
+    """A service or store that we need did not answer. UNAVAILABLE, with RetryInfo; or, if it did not answer in time,
+    DEADLINE_EXCEEDED without.
       { "reason": "DEPENDENCY_UNAVAILABLE", "domain": "imagerouter.dev", "metadata": { "dependency": "ledger" } }
     """
     ERROR_REASON_TOO_LARGE: _ErrorReason.ValueType  # 17
@@ -191,7 +192,8 @@ ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 15
   { "reason": "OVERLOADED", "domain": "imagerouter.dev", "metadata": { "phase": "not_sent" } }
 """
 ERROR_REASON_DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 16
-"""A service or store that we need did not answer. UNAVAILABLE, with RetryInfo.
+"""A service or store that we need did not answer. UNAVAILABLE, with RetryInfo; or, if it did not answer in time,
+DEADLINE_EXCEEDED without.
   { "reason": "DEPENDENCY_UNAVAILABLE", "domain": "imagerouter.dev", "metadata": { "dependency": "ledger" } }
 """
 ERROR_REASON_TOO_LARGE: ErrorReason.ValueType  # 17

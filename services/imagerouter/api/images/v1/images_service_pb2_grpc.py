@@ -92,7 +92,8 @@ class ImageServiceServicer(object):
 
         A call whose deadline is shorter than the work returns the image in state RUNNING; the work goes on, and WatchImage
         and GetImage find it. The name is also sent ahead, as initial metadata `imagerouter-image`, as soon as the image is
-        on record. Cancelling the call cancels the image, unless another call of the same request_id still waits for it. A request that is refused for its content (bad field,
+        on record. Cancelling the call cancels the image, unless another call of the same request_id still waits for
+        it at the same replica. A request that is refused for its content (bad field,
         unknown artifact) writes and spends nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -42,7 +42,8 @@ class ImageServiceStub:
 
     A call whose deadline is shorter than the work returns the image in state RUNNING; the work goes on, and WatchImage
     and GetImage find it. The name is also sent ahead, as initial metadata `imagerouter-image`, as soon as the image is
-    on record. Cancelling the call cancels the image, unless another call of the same request_id still waits for it. A request that is refused for its content (bad field,
+    on record. Cancelling the call cancels the image, unless another call of the same request_id still waits for
+    it at the same replica. A request that is refused for its content (bad field,
     unknown artifact) writes and spends nothing.
     """
     GetImage: _grpc.UnaryUnaryMultiCallable[_images_service_pb2.GetImageRequest, _images_service_pb2.GetImageResponse]
@@ -78,7 +79,8 @@ class ImageServiceAsyncStub(ImageServiceStub):
 
     A call whose deadline is shorter than the work returns the image in state RUNNING; the work goes on, and WatchImage
     and GetImage find it. The name is also sent ahead, as initial metadata `imagerouter-image`, as soon as the image is
-    on record. Cancelling the call cancels the image, unless another call of the same request_id still waits for it. A request that is refused for its content (bad field,
+    on record. Cancelling the call cancels the image, unless another call of the same request_id still waits for
+    it at the same replica. A request that is refused for its content (bad field,
     unknown artifact) writes and spends nothing.
     """
     GetImage: _aio.UnaryUnaryMultiCallable[_images_service_pb2.GetImageRequest, _images_service_pb2.GetImageResponse]  # type: ignore[assignment]
@@ -117,7 +119,8 @@ class ImageServiceServicer(metaclass=_abc_1.ABCMeta):
 
         A call whose deadline is shorter than the work returns the image in state RUNNING; the work goes on, and WatchImage
         and GetImage find it. The name is also sent ahead, as initial metadata `imagerouter-image`, as soon as the image is
-        on record. Cancelling the call cancels the image, unless another call of the same request_id still waits for it. A request that is refused for its content (bad field,
+        on record. Cancelling the call cancels the image, unless another call of the same request_id still waits for
+        it at the same replica. A request that is refused for its content (bad field,
         unknown artifact) writes and spends nothing.
         """
 
