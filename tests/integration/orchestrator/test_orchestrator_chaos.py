@@ -90,7 +90,7 @@ class ChaoticAdapter(adapter_grpc.AdapterServiceServicer):
         yield adapter.GenerateResponse(accepted=adapter.Accepted(adapter="chaotic"))
         # Whoever is to be cut off at work must be at work.
         cut_off = any(prompt.endswith(mischief) for mischief in CUT_OFF)
-        await asyncio.sleep(chance.choice([0.05, 0.2, 0.4] if cut_off else [0, 0.02, 0.1]))
+        await asyncio.sleep(chance.choice([0.05, 0.2, 0.3] if cut_off else [0, 0.02, 0.1]))
         if kind is None and phase == "NOT_SENT":
             raise Overloaded("too much", metadata={"phase": "not_sent"})
         if kind is None and chance.random() < 0.5:
@@ -154,16 +154,18 @@ class Caller:
             request_id=f"c{self.number}", prompt=self.prompt, constraints=limits, output=output
         )
 
-    async def act(self, replicas: list[Stage], clients: list[ImageRouter]) -> None:
+    async def act(self, replicas: list[Stage], clients: list[ImageRouter], said: ChaoticAdapter) -> None:
         """Ask for the image at one of the replicas, and misbehave."""
         first = self.chance.randrange(2)
         replica, client, other = replicas[first], clients[first], clients[1 - first]
-        in_s = self.chance.choice([0, 0.05, 0.2])
+        in_s, at_work = self.chance.choice([(0, False), (0.1, False), (0, True), (0.02, True), (0.1, True)])
         call = asyncio.create_task(
             client.create_from(self.request(), timeout_s=0.3 if self.mischief == "impatient" else 30)
         )
         if self.mischief in CUT_OFF:
             image_id = await self._on_record(replica, call)
+            while at_work and not said.turns[self.prompt] and not call.done():
+                await asyncio.sleep(0.01)
             await asyncio.sleep(in_s)
             if self.mischief == "hangs up":
                 call.cancel()
@@ -275,7 +277,7 @@ async def test_invariants_hold_in_chaos(tmp_path: Path, capsys: pytest.CaptureFi
 
             async def acted(caller: Caller) -> None:
                 async with gate:
-                    await caller.act(replicas, [one, two])
+                    await caller.act(replicas, [one, two], said)
 
             await asyncio.gather(*map(acted, callers))
             stories = [await _story(replicas[0], caller) for caller in callers]
