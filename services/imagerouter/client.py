@@ -63,15 +63,16 @@ def parse_request(document: dict[str, Any]) -> images.CreateImageRequest:
         raise InvalidField("request", "is nested too deeply") from error
 
 
-def _keys(value: Any) -> Iterator[str]:
-    """Every key that the caller wrote, and no value."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield str(name)
-            yield from _keys(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _keys(inner)
+def _keys(document: Any) -> Iterator[str]:
+    """Every key that the caller wrote, and no value; however deep."""
+    left = [document]
+    while left:
+        value = left.pop()
+        if isinstance(value, Mapping):
+            yield from map(str, value)
+            left.extend(value.values())
+        elif isinstance(value, list):
+            left.extend(value)
 
 
 def _spell_out(value: Any, key: str = "") -> Any:

@@ -7,7 +7,7 @@ import json
 import sys
 import uuid
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.status import Status
@@ -35,9 +35,9 @@ def create(
     aspect: Annotated[str, typer.Option(help='Aspect ratio, such as "4:5".')] = "",
     size: Annotated[str, typer.Option(help="512, 1k, 2k or 4k.")] = "",
     quality: Annotated[str, typer.Option(help="draft, standard or high.")] = "",
-    count: Annotated[int, typer.Option("--count", "-n", help="How many images.")] = 0,
-    max_latency_ms: Annotated[int, typer.Option(help="Limit on the time, in milliseconds.")] = 0,
-    max_cost_micros: Annotated[int, typer.Option(help="Limit on the cost, in millionths of a dollar.")] = 0,
+    count: Annotated[int | None, typer.Option("--count", "-n", help="How many images.")] = None,
+    max_latency_ms: Annotated[int | None, typer.Option(help="Limit on the time, in milliseconds.")] = None,
+    max_cost_micros: Annotated[int | None, typer.Option(help="Limit on the cost, in millionths of a dollar.")] = None,
     preference: Annotated[str, typer.Option(help="cost, latency or quality.")] = "",
     model: Annotated[list[str] | None, typer.Option(help="Allow only this model; may be repeated.")] = None,
     request_id: Annotated[str, typer.Option(help="Makes the call safe to repeat.")] = "",
@@ -45,22 +45,17 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make an image."""
-    document: dict[str, object] = {"prompt": prompt}
-    if prompt == "-":
-        document = _read_json(as_json=as_json)
+    document = _read_json(as_json=as_json) if prompt == "-" else {"prompt": prompt}
     constraints = {
         "aspect_ratio": aspect,
         "max_latency_ms": max_latency_ms,
         "max_cost_micros": max_cost_micros,
         "preference": preference,
-        "models": model or [],
+        "models": model,
     }
     output = {"count": count, "size_tier": size, "quality": quality}
-    _merge(document, "constraints", constraints)
-    _merge(document, "output", output)
-    if request_id:
-        document["request_id"] = request_id
-    _make(document, reference or [], out, as_json=as_json)
+    options = {"request_id": request_id, "constraints": _given(constraints), "output": _given(output)}
+    _make(document, reference or [], out, as_json=as_json, options=_given(options))
 
 
 def edit(
@@ -73,7 +68,7 @@ def edit(
     as_json: AsJson = False,
 ) -> None:
     """Change an image: a file, or an earlier image of the suite."""
-    document: dict[str, object] = {"prompt": prompt, "mode": "edit"}
+    document: dict[str, Any] = {"prompt": prompt, "mode": "edit"}
     if preserve_subject:
         document["constraints"] = {"preserve_subject": True}
     files = list(reference or [])
@@ -182,13 +177,22 @@ async def save(router: ImageRouter, image: images.Image, folder: Path, *, stem: 
 
 
 def _make(
-    document: dict[str, object], files: list[Path], out: Path, *, as_json: bool, mask: Path | None = None
+    document: dict[str, Any],
+    files: list[Path],
+    out: Path,
+    *,
+    as_json: bool,
+    mask: Path | None = None,
+    options: dict[str, Any] | None = None,
 ) -> None:
-    # Repeating the command is the user's business; repeating the call inside it must not cost twice.
-    document.setdefault("request_id", f"cli-{uuid.uuid4()}")
-
     async def make(router: ImageRouter) -> tuple[images.Image, list[Path]]:
         request = parse_request(document)
+        wishes = parse_request(options or {})
+        if wishes.constraints.models:  # options win over the same fields of a JSON request; lists would be joined
+            del request.constraints.models[:]
+        request.MergeFrom(wishes)
+        # Repeating the command is the user's business; repeating the call inside it must not cost twice.
+        request.request_id = request.request_id or f"cli-{uuid.uuid4()}"
         await _upload(router, request, files)
         if mask is not None:
             request.mask.artifact.CopyFrom(await _upload_file(router, mask))
@@ -233,7 +237,7 @@ async def _upload_file(router: ImageRouter, file: Path) -> artifact_pb2.Artifact
     return await router.upload(file)
 
 
-def _read_json(*, as_json: bool) -> dict[str, object]:
+def _read_json(*, as_json: bool) -> dict[str, Any]:
     try:
         document = json.load(sys.stdin)
     except ValueError as error:
@@ -245,12 +249,9 @@ def _read_json(*, as_json: bool) -> dict[str, object]:
     return document
 
 
-def _merge(document: dict[str, object], key: str, given: dict[str, object]) -> None:
-    """Options given on the command line win over the same fields of a JSON request."""
-    given = {name: value for name, value in given.items() if value}
-    if given:
-        known = document.get(key)
-        document[key] = {**(known if isinstance(known, dict) else {}), **given}
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given; a 0 that was typed is one."""
+    return {name: value for name, value in options.items() if value not in (None, "", [], {})}
 
 
 def _full(name: str) -> str:

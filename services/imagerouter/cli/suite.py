@@ -100,6 +100,11 @@ def parts_of(options: SuiteOptions) -> list[Part]:
     return parts
 
 
+def _without_keys(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment without the providers' keys: only an adapter is given one, under its own name."""
+    return {name: value for name, value in environment.items() if name not in PROVIDERS.values()}
+
+
 def _emulator(provider: str, port: int, data: Path, options: SuiteOptions) -> Part:
     argv = (
         *(sys.executable, "-m", "imagerouter.cli.main", "emulate", provider, "--port", str(port)),
@@ -164,7 +169,7 @@ class Suite:
         with self.log_of(name).open("ab") as log:
             self.processes[name] = await asyncio.create_subprocess_exec(
                 *part.argv,
-                env={**os.environ, **part.env},
+                env={**_without_keys(os.environ), **part.env},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -33,7 +33,8 @@ def trace_tree(image: images.Image) -> Tree:
     for attempt in receipt.attempts:
         attempts.setdefault(attempt.decision_id, []).append(attempt)
     shared = [hop for hop in receipt.hops if not hop.attempt_id]
-    routed = [hop for hop in shared if hop.service == "router"]
+    calls = [hop for hop in shared if hop.service == "router"]
+    routed = [hop for hop in calls if hop.code == "OK"]  # the others gave no decision
     first_route = len(routed) - len(decisions)  # a reset at planning time routes twice and keeps one decision
     for hop in [hop for hop in shared if hop.service != "router"] + routed[: max(0, first_route)]:
         root.add(_hop(hop, began))
@@ -43,6 +44,9 @@ def trace_tree(image: images.Image) -> Tree:
         _explain(branch, decision)
         for attempt in attempts[decision.decision_id]:
             _attempt(root, attempt, image, began)
+    for hop in calls:
+        if hop.code != "OK":
+            root.add(_hop(hop, began))
     if image.error.message:
         root.add(Text(f"gave up: {image.error.message}", style="red"))
     return root
@@ -86,15 +90,17 @@ def _attempt(root: Tree, attempt: attempt_pb2.Attempt, image: images.Image, bega
             f"  {dollars(cost)}{' (estimate)' if attempt.outcome.cost_estimated else ''}",
         )
     )
+    findings = [each for each in image.receipt.evaluations if each.attempt_id == attempt.attempt_id]
+    looked = branch  # the hop may be lost with the orchestrator that made it, the verdict is not
     for hop in image.receipt.hops:
         if hop.attempt_id == attempt.attempt_id:
             node = branch.add(_hop(hop, began))
             if hop.service == "evaluator":
-                for evaluation in image.receipt.evaluations:
-                    if evaluation.attempt_id == attempt.attempt_id:
-                        _verdict(node, evaluation)
+                looked = node
             else:
                 _timing(node, attempt.outcome.timing)
+    for evaluation in findings:
+        _verdict(looked, evaluation)
 
 
 def _timing(node: Tree, timing: attempt_pb2.AttemptTiming) -> None:

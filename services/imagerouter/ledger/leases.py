@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
+import structlog
+from google.protobuf.message import DecodeError
 from sqlalchemy import Connection, select, update
 
 from imagerouter.ledger import receipts
@@ -12,6 +15,8 @@ from imagerouter.ledger.locking import lock
 from imagerouter.ledger.messages import image_name
 from imagerouter.ledger.schema import RUNNING, images
 from imagerouter.ledger.values import Claim
+
+_log = structlog.get_logger()
 
 
 def renew(connection: Connection, image_id: str, owner: str, epoch: int, until: datetime) -> bool:
@@ -42,16 +47,25 @@ def acquire(connection: Connection, image_id: str, owner: str, now: datetime, un
     return _take(connection, image_id, owner, until)
 
 
-def claim_expired(connection: Connection, owner: str, now: datetime, until: datetime, limit: int) -> list[Claim]:
+def claim_expired(
+    connection: Connection, owner: str, now: datetime, until: datetime, limit: int, held: Collection[str]
+) -> list[Claim]:
     """See `Ledger.claim_expired`."""
     expired = connection.scalars(
         select(images.c.image_id)
-        .where(RUNNING, images.c.lease_until <= now)
+        .where(RUNNING, images.c.lease_until <= now, images.c.image_id.not_in(held))
         .order_by(images.c.lease_until)
         .limit(limit)
         .with_for_update(skip_locked=True, key_share=True)
     ).all()
-    return [_take(connection, image_id, owner, until) for image_id in expired]
+    claims = []
+    for image_id in expired:
+        try:
+            with connection.begin_nested():
+                claims.append(_take(connection, image_id, owner, until))
+        except DecodeError:  # one row that cannot be read must not keep every other image waiting
+            _log.error("ledger.unreadable_image", image_id=image_id)
+    return claims
 
 
 def _take(connection: Connection, image_id: str, owner: str, until: datetime) -> Claim:

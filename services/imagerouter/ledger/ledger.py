@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
@@ -281,9 +281,16 @@ class Ledger:
         """Take one image over if its lease has run out. None if it is held or has ended."""
         return await self._database.write(lambda connection: leases.acquire(connection, image_id, owner, now, until))
 
-    async def claim_expired(self, owner: str, now: datetime, until: datetime, limit: int) -> list[Claim]:
-        """Take over at most `limit` running images whose lease has run out, oldest first. No two replicas get one."""
-        return await self._database.write(lambda connection: leases.claim_expired(connection, owner, now, until, limit))
+    async def claim_expired(
+        self, owner: str, now: datetime, until: datetime, limit: int, *, held: Collection[str] = ()
+    ) -> list[Claim]:
+        """Take over up to `limit` running images whose lease has run out, oldest lease first. No two replicas get one.
+
+        `held` are images that the caller works on itself, however late it comes to renew them.
+        """
+        return await self._database.write(
+            lambda connection: leases.claim_expired(connection, owner, now, until, limit, held)
+        )
 
     # The books.
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 _PACKAGED = Path(__file__).with_name("loop.toml")
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Attempts(_Section):
     """How many attempts an image may have."""
 
     max: PositiveInt
-    max_retries_of_a_route: int
+    max_retries_of_a_route: NonNegativeInt
     max_parallel: PositiveInt
 
 

@@ -15,7 +15,7 @@ import structlog
 
 from imagerouter.api.adapter.v1 import adapter_service_pb2 as adapter
 from imagerouter.api.images.v1 import images_service_pb2 as images
-from imagerouter.ledger import Claim, Ledger, LostLease
+from imagerouter.ledger import Claim, InvalidState, Ledger, LostLease
 from imagerouter.orchestrator import resume, spans
 from imagerouter.orchestrator.calls import Calls, Peers
 from imagerouter.orchestrator.limits import Limits
@@ -119,8 +119,8 @@ class Runs:
         finally:
             active.callers -= counts
         for task in done:
-            if task.cancelled() or isinstance(task.exception(), LostLease):
-                return False  # not ours any more: another replica goes on with it
+            if task.cancelled() or isinstance(task.exception(), (LostLease, InvalidState)):
+                return False  # not ours any more: whoever takes it over goes on with it
             task.result()
         return True
 
@@ -144,7 +144,10 @@ class Runs:
                     active.run.cancel()
         if self.cut_off_at is not None:
             return
-        for claim in await self.ledger.claim_expired(self.owner, self.clock(), self._lease(), _CLAIMS_AT_ONCE):
+        claims = await self.ledger.claim_expired(
+            self.owner, self.clock(), self._lease(), _CLAIMS_AT_ONCE, held=list(self.active)
+        )
+        for claim in claims:
             try:
                 await self._take_over(claim)
             except ImageRouterError as error:  # its lease runs out again; the others of the batch go on

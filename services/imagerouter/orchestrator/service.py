@@ -160,9 +160,10 @@ class ImageServicer(images_grpc.ImageServiceServicer):
         try:
             return await asyncio.shield(recording)
         except asyncio.CancelledError:
-            recording.add_done_callback(
-                lambda done: None if done.cancelled() or done.exception() else self._forsaken(done.result(), context)
-            )
+            await asyncio.wait({recording})  # still in the flight: a second caller must find the run, not only the row
+            flight = self._flights.get((tenant, request.request_id))
+            if not recording.exception() and (flight is None or flight.users == 1):
+                self._forsaken(recording.result(), context)
             raise
 
     async def _record(

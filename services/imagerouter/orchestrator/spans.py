@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from opentelemetry import metrics, trace
-from opentelemetry.trace import Span
+from opentelemetry.trace import Span, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 from imagerouter.api.common.v1 import attempt_pb2, evaluation_pb2, route_pb2
@@ -31,10 +31,23 @@ _EVENTS: dict[int, str] = {
 
 
 @contextmanager
+def _told(name: str, attributes: dict[str, AttributeValue]) -> Iterator[Span]:
+    """A span that says that it failed, and with which class; an exception's text may be a peer's or a caller's."""
+    with _tracer.start_as_current_span(
+        name, attributes=attributes, record_exception=False, set_status_on_exception=False
+    ) as span:
+        try:
+            yield span
+        except Exception as error:
+            span.set_attribute(names.ERROR_TYPE, type(error).__name__)
+            span.set_status(StatusCode.ERROR)
+            raise
+
+
+@contextmanager
 def image(image_id: str) -> Iterator[Span]:
     """The span of one image's loop."""
-    with _tracer.start_as_current_span(names.SPAN_IMAGE, record_exception=False) as span:
-        span.set_attribute(names.IMAGE_NAME, f"images/{image_id}")
+    with _told(names.SPAN_IMAGE, {names.IMAGE_NAME: f"images/{image_id}"}) as span:
         yield span
 
 
@@ -97,7 +110,7 @@ def attempt(planned: PlannedAttempt, decision: route_pb2.Decision) -> Iterator[S
         names.ATTEMPT_TIER: planned.route.tier,
         names.ESCALATED: planned.step == route_pb2.STEP_ESCALATION,
     }
-    with _tracer.start_as_current_span(names.SPAN_ATTEMPT, attributes=attributes, record_exception=False) as span:
+    with _told(names.SPAN_ATTEMPT, attributes) as span:
         yield span
 
 

@@ -35,7 +35,9 @@ class RouterService(RouterServiceServicer):
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> router_service_pb2.RouteResponse:
         """Rank the models that can do a task."""
-        with _tracer.start_as_current_span(names.SPAN_ROUTE_DECIDE) as span:
+        with _tracer.start_as_current_span(
+            names.SPAN_ROUTE_DECIDE, record_exception=False, set_status_on_exception=False
+        ) as span:
             decision = route(request, self._loaded.policy, self._catalogue)
             attributes = decision_attributes(decision)
             span.set_attributes(attributes)

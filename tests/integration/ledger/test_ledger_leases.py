@@ -137,3 +137,14 @@ async def test_released_image_is_free_at_once(ledger: Ledger) -> None:
     assert await ledger.acquire_lease(made.image_id, OWNER, later(2), later(32)) is None
     await ledger.finish_image(made.image_id, FAILED, [], None, NOW, taken.epoch)
     assert await ledger.acquire_lease(made.image_id, OWNER, later(99), later(129)) is None
+
+
+async def test_what_the_claimer_holds_is_left_to_it(ledger: Ledger) -> None:
+    """A replica that is late with its renewals does not take its own images over, which would make their attempts
+    unknown."""
+    made = await create(ledger)
+    held = await ledger.claim_expired("me", later(3600), later(3630), 10, held=[made.image_id])
+    free = await ledger.claim_expired("me", later(3600), later(3630), 10)
+
+    assert held == []
+    assert [claim.image.name for claim in free] == [f"images/{made.image_id}"]

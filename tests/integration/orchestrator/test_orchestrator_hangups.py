@@ -203,7 +203,6 @@ async def test_being_cut_off_is_not_hanging_up(staged: Stage, router: ImageRoute
     assert not staged.script.cancelled.is_set()
 
 
-@pytest.mark.xfail(reason="the run that _forsaken cancels may have a second caller, who found the row and no run")
 async def test_one_hangs_up_while_the_row_is_written_and_one_waits(
     staged: Stage, servicer: ImageServicer, recording: SlowRecording
 ) -> None:

@@ -154,7 +154,6 @@ def test_a_reset_with_a_later_escalation() -> None:
     assert below(branch(tree, "router.Route", "88 ms"))[0] == "escalation: why d2"
 
 
-@pytest.mark.xfail(reason="the surplus of route calls over decisions is taken for planning, wherever it lies")
 def test_the_call_that_found_no_route_gave_no_decision() -> None:
     """An image that gave up has one route call more than decisions: each decision stays under the call that gave it."""
     image = escalated()

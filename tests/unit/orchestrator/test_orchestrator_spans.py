@@ -205,7 +205,6 @@ def test_no_exception_is_told(exported: InMemorySpanExporter, opened: Opened, na
     assert told.status.status_code is StatusCode.ERROR
 
 
-@pytest.mark.xfail(reason="set_status_on_exception writes the exception's text into the status of the span")
 @SPANS
 @pytest.mark.parametrize("error", [RuntimeError(SECRET), Unavailable(SECRET)], ids=["defect", "typed"])
 def test_no_exception_is_the_status(
