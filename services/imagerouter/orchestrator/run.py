@@ -248,8 +248,9 @@ class Run:
     async def _note_hops(self) -> None:
         """Put the hops made so far on the receipt. They explain and decide nothing: without them the image goes on."""
         made, self.hops[:] = list(self.hops), []
-        with contextlib.suppress(Unavailable):
-            await self.ledger.record_hop(self.work.image_id, *made)
+        if made:
+            with contextlib.suppress(Unavailable):
+                await self.ledger.record_hop(self.work.image_id, *made)
 
 
 def accepted(history: loop.History) -> list[artifact_pb2.ArtifactRef]:

@@ -78,10 +78,13 @@ class Runs:
         task.add_done_callback(lambda _: self._ended(active))
         return active
 
-    def _ended(self, ended: ActiveRun) -> None:
-        image_id = ended.run.work.image_id
-        if self.active.get(image_id) is ended:  # it may have been taken over again since
+    def _forget(self, run: ActiveRun) -> None:
+        image_id = run.run.work.image_id
+        if self.active.get(image_id) is run:  # it may have been taken over again since
             del self.active[image_id]
+
+    def _ended(self, ended: ActiveRun) -> None:
+        self._forget(ended)
         if not ended.task.cancelled():
             ended.task.exception()  # logged in _carry; nobody may be waiting for it
 
@@ -139,9 +142,11 @@ class Runs:
     async def sweep(self) -> None:
         """Do all of that once."""
         for image_id, active in list(self.active.items()):
-            with contextlib.suppress(LostLease):
+            try:
                 if await self.ledger.renew_lease(image_id, self.owner, active.run.work.epoch, self._lease()):
                     active.run.cancel()
+            except LostLease:  # the run finds out at its next write; the image may come back to us before that
+                self._forget(active)
         if self.cut_off_at is not None:
             return
         claims = await self.ledger.claim_expired(

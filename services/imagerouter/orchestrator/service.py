@@ -61,10 +61,11 @@ class ImageServicer(images_grpc.ImageServiceServicer):
         return images.CreateImageResponse(image=await self._wait(image_id, tenant, context))
 
     def _forsaken(self, image_id: str, context: Context) -> None:
-        """A caller hung up before it could wait: as in `Runs.join`, it takes the image along if nobody else waits."""
+        """A caller hung up before it could wait: as in `Runs.join`, it takes the image along if nobody else waits. One
+        whose deadline was about to end did not hang up: its end of the connection just knew it a moment earlier."""
         active = self._runs.active.get(image_id)
         remaining = context.time_remaining()
-        if active is not None and not active.callers and (remaining is None or remaining > 0):
+        if active is not None and not active.callers and (remaining is None or remaining > _REPLY_S):
             active.run.cancel()
 
     async def GetImage(self, request: images.GetImageRequest, context: Context) -> images.GetImageResponse:

@@ -330,3 +330,23 @@ async def test_a_resumed_image_waits_for_an_evaluator_that_is_away(
 
     assert image.state == images.IMAGE_STATE_SUCCEEDED
     assert attempts(image) == [SUCCEEDED]
+
+
+async def test_a_row_that_cannot_be_read_keeps_no_other_waiting(
+    staged: Stage, router: ImageRouter, tmp_path: Path
+) -> None:
+    """Of two abandoned images one cannot be read: the other is taken over all the same."""
+    broken_call, broken = await staged.begin(router, "broken")
+    sound_call, sound = await staged.begin(router, "sound")
+    for image_id in (broken, sound):
+        await staged.crash(image_id)
+    with sqlite3.connect(tmp_path / "ledger.db") as database:
+        database.execute("update images set task = x'ffff' where image_id = ?", (broken,))
+    database.close()
+    hold(staged.script).set()
+    await staged.runs.sweep()
+    image = await staged.ended(sound)
+    for each in (broken_call, sound_call):
+        await abandoned(each)
+
+    assert image.state == images.IMAGE_STATE_SUCCEEDED
