@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, TypeAlias
 
@@ -10,9 +12,10 @@ import grpc.aio
 from imagerouter.api.artifact.v1 import artifact_service_pb2 as pb
 from imagerouter.api.artifact.v1.artifact_service_pb2_grpc import ArtifactServiceServicer
 from imagerouter.runtime.context import tenant_of
-from imagerouter.runtime.errors import InvalidField
+from imagerouter.runtime.errors import ImageRouterError, InvalidField
 from imagerouter.storage import MAX_ARTIFACT_BYTES, PIECE_BYTES, ArtifactStore
 
+_DRAIN_S = 0.25
 _Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -25,6 +28,13 @@ class ArtifactService(ArtifactServiceServicer):
 
     async def Upload(self, request_iterator: AsyncIterator[pb.UploadRequest], context: _Context) -> pb.UploadResponse:
         """Store what comes, whole or not at all."""
+        try:
+            return await self._upload(request_iterator, context)
+        except ImageRouterError:
+            await _drained(request_iterator)
+            raise
+
+    async def _upload(self, request_iterator: AsyncIterator[pb.UploadRequest], context: _Context) -> pb.UploadResponse:
         tenant = tenant_of(context)
         first = await anext(aiter(request_iterator), None)
         if first is None or first.WhichOneof("part") != "header":
@@ -51,6 +61,15 @@ class ArtifactService(ArtifactServiceServicer):
     async def StatArtifact(self, request: pb.StatArtifactRequest, context: _Context) -> pb.StatArtifactResponse:
         """Say what an artifact is."""
         return pb.StatArtifactResponse(artifact=await self._store.stat(tenant_of(context), request.digest))
+
+
+async def _drained(requests: AsyncIterator[pb.UploadRequest]) -> None:
+    """Let a refused caller finish what it is sending, for a moment: grpc.aio's client reports a write that fails
+    because the call has ended as INTERNAL, and would lose the reason of the refusal."""
+    with contextlib.suppress(TimeoutError, ImageRouterError):
+        async with asyncio.timeout(_DRAIN_S):
+            async for _ in requests:
+                continue
 
 
 async def _data(requests: AsyncIterator[pb.UploadRequest]) -> AsyncIterator[bytes]:
