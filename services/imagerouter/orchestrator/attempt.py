@@ -103,23 +103,13 @@ class Attempter:
                         case "preview":
                             self.on_preview(attempt.attempt_id, event.preview)
         except TimeoutError:
-            return outcome or attempt_pb2.Outcome(
-                kind=attempt_pb2.OUTCOME_KIND_CONNECTION_FAILED,
-                phase=attempt_pb2.PHASE_SENT_UNKNOWN,
-                message="the adapter fell silent",
-            )
+            return outcome or _unknown(attempt_pb2.OUTCOME_KIND_CONNECTION_FAILED, "the adapter fell silent")
         except grpc.aio.AioRpcError as error:
             return outcome or broken_call(error)
         except asyncio.CancelledError:
-            return outcome or attempt_pb2.Outcome(
-                kind=attempt_pb2.OUTCOME_KIND_CANCELLED,
-                phase=attempt_pb2.PHASE_SENT_UNKNOWN,
-                message="cancelled while the provider was at work",
-            )
-        return outcome or attempt_pb2.Outcome(
-            kind=attempt_pb2.OUTCOME_KIND_MALFORMED_REPLY,
-            phase=attempt_pb2.PHASE_SENT_UNKNOWN,
-            message="the adapter's stream ended without an outcome",
+            return outcome or _unknown(attempt_pb2.OUTCOME_KIND_CANCELLED, "cancelled while the provider was at work")
+        return outcome or _unknown(
+            attempt_pb2.OUTCOME_KIND_MALFORMED_REPLY, "the adapter's stream ended without an outcome"
         )
 
     async def _next(self, events: AsyncGenerator[adapter.GenerateResponse, None]) -> adapter.GenerateResponse | None:
@@ -131,6 +121,10 @@ class Attempter:
 
 def _not_sent(kind: attempt_pb2.OutcomeKind.ValueType, message: str) -> attempt_pb2.Outcome:
     return attempt_pb2.Outcome(kind=kind, phase=attempt_pb2.PHASE_NOT_SENT, message=message)
+
+
+def _unknown(kind: attempt_pb2.OutcomeKind.ValueType, message: str) -> attempt_pb2.Outcome:
+    return attempt_pb2.Outcome(kind=kind, phase=attempt_pb2.PHASE_SENT_UNKNOWN, message=message)
 
 
 def broken_call(error: grpc.aio.AioRpcError) -> attempt_pb2.Outcome:
